@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The PC as a whole: which devices there are, at which ports and addresses, and how they are wired.
+ *
+ * Every device has its own lock. They nest in one direction: device, interrupt router, interrupt chip
+ * (8259 pair or IOAPIC), local APIC; a chip never calls back into a device. */
+#include "pc.h"
+
+#include "debugport.h"
+#include "guest.h"
+#include "host.h"
+#include "i8042.h"
+#include "io.h"
+#include "ioapic.h"
+#include "irq.h"
+#include "lapic.h"
+#include "log.h"
+#include "pci.h"
+#include "pic.h"
+#include "pit.h"
+#include "pm.h"
+#include "rtc.h"
+#include "testdev.h"
+#include "uart.h"
+
+struct pc {
+	struct guest *guest;
+	struct pc_config config;
+	unsigned nr_regions; /* rows of pc_regions[] that are registered */
+	struct irq_router router;
+	struct pic pic;
+	struct ioapic ioapic;
+	struct pit pit;
+	struct rtc rtc;
+	struct uart com1;
+	struct i8042 kbc;
+	struct pm pm;
+	struct pci_bus pci;
+	struct debugport debug;
+	struct testdev test;
+};
+
+enum pc_space { PORT, MEM };
+
+struct pc_region {
+	enum pc_space space;
+	bool test; /* only where the configuration asks for the test device */
+	u64 base, length;
+	unsigned width;
+	const char *name;
+	u64 (*read)(void *opaque, u64 offset, unsigned size);
+	void (*write)(void *opaque, u64 offset, unsigned size, u64 value);
+	size_t device; /* the handlers' opaque, as an offset into struct pc */
+};
+
+#define DEV(member) offsetof(struct pc, member)
+#define TEST true
+
+/* clang-format off */
+static const struct pc_region pc_regions[] = {
+	{PORT, 0, 0x20, 2, 1, "pic1", pic_read, pic_write, DEV(pic.chip[0])},
+	{PORT, 0, 0x40, 4, 1, "pit", pit_read, pit_write, DEV(pit)},
+	{PORT, 0, 0x60, 1, 1, "i8042-data", i8042_read_data, i8042_write_data, DEV(kbc)},
+	{PORT, 0, 0x61, 1, 1, "port61", pit_control_read, pit_control_write, DEV(pit)},
+	{PORT, 0, 0x64, 1, 1, "i8042-command", i8042_read_status, i8042_write_command, DEV(kbc)},
+	{PORT, 0, 0x70, 2, 1, "rtc", rtc_read, rtc_write, DEV(rtc)},
+	{PORT, 0, 0x92, 1, 1, "port92", i8042_read_port92, i8042_write_port92, DEV(kbc)},
+	{PORT, 0, 0xa0, 2, 1, "pic2", pic_read, pic_write, DEV(pic.chip[1])},
+	{PORT, TEST, TESTDEV_LATCH_PORT, TESTDEV_LATCH_PORTS, 4, "test-latch",
+	 testdev_latch_read, testdev_latch_write, DEV(test)},
+	{PORT, TEST, TESTDEV_HIDE_PORT, TESTDEV_HIDE_PORTS, 4, "test-hide",
+	 testdev_hide_read, testdev_hide_write, DEV(test)},
+	{PORT, 0, DEBUG_CONSOLE_PORT, 1, 1, "debug", debugport_read, debugport_write, DEV(debug)},
+	{PORT, 0, DEBUG_EXIT_PORT, DEBUG_EXIT_PORTS, 4, "debug-exit",
+	 debugport_exit_read, debugport_exit_write, DEV(debug)},
+	{PORT, 0, UART_COM1, UART_PORTS, 1, "com1", uart_read, uart_write, DEV(com1)},
+	{PORT, 0, 0x4d0, 2, 1, "elcr", pic_elcr_read, pic_elcr_write, DEV(pic)},
+	{PORT, 0, PM_BASE, PM_LENGTH, 4, "pm", pm_read, pm_write, DEV(pm)},
+	/* Byte 1 of these ports is the reset control register: the bus hands it to pm. */
+	{PORT, 0, 0xcf8, 4, 4, "pci-address", pci_address_read, pci_address_write, DEV(pci)},
+	{PORT, 0, 0xcfc, 4, 4, "pci-data", pci_data_read, pci_data_write, DEV(pci)},
+	{PORT, TEST, TESTDEV_IRQ_PORT, TESTDEV_IRQ_PORTS, 1, "test-irq",
+	 testdev_irq_read, testdev_irq_write, DEV(test)},
+	{MEM, 0, PC_ECAM_BASE, PC_ECAM_SIZE, 4, "pci-ecam", pci_ecam_read, pci_ecam_write, DEV(pci)},
+	{MEM, 0, PC_IOAPIC_BASE, IOAPIC_LENGTH, 4, "ioapic", ioapic_read, ioapic_write, DEV(ioapic)},
+	{MEM, TEST, PC_TEST_MMIO_BASE, PC_TEST_MMIO_SIZE, 8, "test-memory",
+	 testdev_memory_read, testdev_memory_write, DEV(test)},
+};
+/* clang-format on */
+
+static bool pc_has(const struct pc *pc, const struct pc_region *row)
+{
+	return !row->test || pc->config.testdev;
+}
+
+static void *pc_device(struct pc *pc, const struct pc_region *row)
+{
+	return (u8 *)pc + row->device;
+}
+
+static int pc_register(struct pc *pc)
+{
+	for (; pc->nr_regions < ARRAY_SIZE(pc_regions); pc->nr_regions++) {
+		const struct pc_region *row = &pc_regions[pc->nr_regions];
+		const struct io_region r = {
+		    .base = row->base,
+		    .length = row->length,
+		    .width = row->width,
+		    .name = row->name,
+		    .read = row->read,
+		    .write = row->write,
+		    .opaque = pc_device(pc, row),
+		};
+		int rc;
+		if (!pc_has(pc, row))
+			continue;
+		rc = row->space == PORT ? io_register_port(pc->guest, &r) : io_register_mem(pc->guest, &r);
+		if (rc) {
+			log_error("%s: no place for device region %s (error %d)", guest_name(pc->guest),
+				  row->name, rc);
+			return rc;
+		}
+	}
+	return 0;
+}
+
+static void pc_unregister(struct pc *pc)
+{
+	while (pc->nr_regions) {
+		const struct pc_region *row = &pc_regions[--pc->nr_regions];
+		if (!pc_has(pc, row))
+			continue;
+		if (row->space == PORT)
+			io_unregister_port(pc->guest, row->base, pc_device(pc, row));
+		else
+			io_unregister_mem(pc->guest, row->base, pc_device(pc, row));
+	}
+}
+
+static void pc_extint(void *opaque, bool level)
+{
+	apic_set_extint(opaque, level);
+}
+
+static void pc_console_output(void *opaque, const u8 *buf, size_t n)
+{
+	const struct pc *pc = opaque;
+
+	pc->config.console_output(pc->config.opaque, buf, n);
+}
+
+static void pc_console_room(void *opaque)
+{
+	const struct pc *pc = opaque;
+
+	pc->config.console_room(pc->config.opaque);
+}
+
+static void pc_init_devices(struct pc *pc)
+{
+	const struct pc_config *cfg = &pc->config;
+	const struct uart_wiring com1 = {
+	    .irq = &pc->router,
+	    .gsi = UART_COM1_GSI,
+	    .output = pc_console_output,
+	    .room = pc_console_room,
+	    .opaque = pc,
+	};
+
+	irq_init(&pc->router, &pc->pic, &pc->ioapic);
+	pic_init(&pc->pic, pc_extint, pc->guest);
+	ioapic_init(&pc->ioapic, pc->guest);
+	pit_init(&pc->pit, &pc->router);
+	rtc_init(&pc->rtc, &pc->router, cfg->ram_low, cfg->ram_high, cfg->vcpus);
+	uart_init(&pc->com1, &com1);
+	i8042_init(&pc->kbc, pc->guest, &pc->router);
+	pm_init(&pc->pm, pc->guest, &pc->router);
+	pci_init(&pc->pci, pc->guest, &pc->router, &pc->pm);
+	pc->debug =
+	    (struct debugport){.guest = pc->guest, .output = cfg->debug_output, .opaque = cfg->opaque};
+}
+
+struct pc *pc_create(struct guest *g, const struct pc_config *cfg)
+{
+	struct apic_sinks sinks = {.extint_ack = pic_ack, .eoi = ioapic_eoi, .nmi_source = ioapic_nmi_source};
+	struct pc *pc = heap_alloc(sizeof(*pc));
+
+	if (!pc) {
+		log_error("%s: no memory for its devices", guest_name(g));
+		return NULL;
+	}
+	pc->guest = g;
+	pc->config = *cfg;
+	pc_init_devices(pc);
+	if (cfg->testdev && testdev_init(&pc->test, g, &pc->router)) {
+		log_error("%s: no memory for its test device", guest_name(g));
+		pc_destroy(pc);
+		return NULL;
+	}
+	if (pc_register(pc)) {
+		pc_destroy(pc);
+		return NULL;
+	}
+	sinks.extint_opaque = &pc->pic;
+	sinks.eoi_opaque = &pc->ioapic;
+	apic_set_sinks(g, &sinks);
+	return pc;
+}
+
+void pc_destroy(struct pc *pc)
+{
+	pci_fini(&pc->pci);
+	pc_unregister(pc);
+	testdev_fini(&pc->test);
+	pm_fini(&pc->pm);
+	uart_fini(&pc->com1);
+	rtc_fini(&pc->rtc);
+	pit_fini(&pc->pit);
+	heap_free(pc);
+}
+
+/* The interrupt chips last: they keep the levels that the devices have left. */
+void pc_reset(struct pc *pc)
+{
+	pci_reset(&pc->pci);
+	if (pc->config.testdev)
+		testdev_reset(&pc->test);
+	pm_reset(&pc->pm);
+	i8042_reset(&pc->kbc);
+	uart_reset(&pc->com1);
+	rtc_reset(&pc->rtc);
+	pit_reset(&pc->pit);
+	ioapic_reset(&pc->ioapic);
+	pic_reset(&pc->pic);
+}
+
+/* Vectors 8 and 70h; timer, keyboard, cascade and diskette, clock, mouse, coprocessor and disk unmasked;
+ * 18.2 ticks a second; the keyboard interrupts. What is in memory belongs to vm/bios.c. */
+void pc_bios_state(struct pc *pc)
+{
+	static const u8 master[] = {0x11, 0x08, 0x04, 0x01, 0xb8}, slave[] = {0x11, 0x70, 0x02, 0x01, 0x8e};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(master); i++) {
+		pic_write(&pc->pic.chip[0], i != 0, 1, master[i]);
+		pic_write(&pc->pic.chip[1], i != 0, 1, slave[i]);
+	}
+	pit_write(&pc->pit, 3, 1, 0x36); /* channel 0: both bytes, mode 3, binary */
+	pit_write(&pc->pit, 0, 1, 0);
+	pit_write(&pc->pit, 0, 1, 0);
+	i8042_write_command(&pc->kbc, 0, 1, 0x60);
+	i8042_write_data(&pc->kbc, 0, 1, 0x65); /* translate, no auxiliary port, self test passed, IRQ 1 */
+	pci_assign(&pc->pci);
+}
+
+size_t pc_console_input(struct pc *pc, const u8 *buf, size_t n)
+{
+	return uart_input(&pc->com1, buf, n);
+}
+
+void pc_power_button(struct pc *pc)
+{
+	pm_power_button(&pc->pm);
+}

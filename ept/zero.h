@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The pool of zeroed pages, as ept/ sees it; the part for others is in gmem.h. */
+#pragma once
+
+#include "types.h"
+
+/* One zeroed page, from the pool where it has one; PAGE_NONE when there is no memory. It goes back by
+ * page_free(). */
+hpa_t zero_page_get(void);

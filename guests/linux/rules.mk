@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: Apache-2.0
+# The Linux guest: Debian's cloud kernel as it is in its package, and an initramfs of busybox.
+L := $(B)/guests/linux
+LCFLAGS := -std=gnu17 -Os -g0 -ffreestanding -fno-builtin -nostdlib -static -fno-pic -fno-pie -Wl,-no-pie -fno-stack-protector \
+	-fcf-protection=none -fno-asynchronous-unwind-tables -Wl,--build-id=none -Wl,-z,noexecstack $(WARN)
+LTESTS := $(wildcard guests/linux/tests/*)
+LFILES := $(L)/init=/init $(L)/measure=/bin/measure guests/linux/rc=/etc/rc guests/linux/motd=/etc/motd \
+	guests/linux/profile=/etc/profile
+
+# What make image, make run and the tests put on the boot volume when they are told nothing else.
+IMAGE_CONF ?= guests/linux/socle.conf
+IMAGE_FILES ?= $(L)/bzImage=/boot/vmlinuz $(L)/initrd=/boot/initrd
+
+$(L)/bzImage $(L)/busybox $(L)/manifest &: guests/linux/fetch
+	@echo "  FETCH $(L)"
+	@guests/linux/fetch $(L)
+$(L)/%: guests/linux/%.c guests/linux/sys.h
+	@mkdir -p $(@D)
+	@echo "  CC    $< (Linux guest)"
+	$(CC) $(LCFLAGS) $< -o $@
+$(L)/initrd: guests/linux/mkinitrd $(L)/busybox $(foreach f,$(LFILES),$(firstword $(subst =, ,$(f)))) $(LTESTS)
+	@echo "  CPIO  $@"
+	guests/linux/mkinitrd -o $@ -b $(L)/busybox $(LFILES:%=-f %) -d guests/linux/tests=/tests
+guests: $(L)/bzImage $(L)/initrd
+
+# The same kernel on the bare machine, for make bench-linux.
+$(L)/native.so: $(B)/loader/guests/linux/native.o
+	ld $(EFI_LINK) $^ -o $@ -L/usr/lib -lgnuefi -lefi
+$(L)/native.efi: $(L)/native.so
+	@echo "  EFI   $@"
+	$(EFI_OBJCOPY) $< $@
+guests: $(L)/native.efi

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The interrupt controllers, as the rest of host/ sees them. */
+#pragma once
+
+#include "lib.h"
+
+/* The part of apic_init() that every CPU does for itself. */
+void apic_init_cpu(void);
+/* Sends an NMI to every other CPU, when there is another one. Any time. */
+void apic_stop_others(void);
+void apic_eoi(void);
+/* True when an armed deadline has been reached; otherwise the one-shot timer is started for the rest. */
+bool apic_timer_reached(void);
+
+/* Finds and masks all inputs. */
+void ioapic_find(void);

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Owns the machine's free RAM. */
+#include "page.h"
+
+#include "buddy.h"
+#include "host.h"
+#include "log.h"
+#include "spinlock.h"
+
+static struct {
+	struct spinlock lock;
+	struct buddy buddy;
+	u64 nr_total;
+	bool (*on_shortage)(void);
+} pages;
+
+static bool is_ours(const struct boot_mem *m)
+{
+	return m->type == BOOT_MEM_USABLE || m->type == BOOT_MEM_LOADER;
+}
+
+static void region_add(const struct boot_mem *m, u64 skip)
+{
+	u64 before = pages.buddy.nr_free;
+
+	buddy_add(&pages.buddy, m->base + skip, m->length - skip);
+	pages.nr_total += pages.buddy.nr_free - before;
+}
+
+void page_init(const struct boot_info *bi)
+{
+	const struct boot_mem *home = NULL;
+	u64 low = UINT64_MAX, high = 0, count, skip;
+
+	for (u32 i = 0; i < bi->nr_mem; i++)
+		if (is_ours(&bi->mem[i])) {
+			low = MIN(low, bi->mem[i].base);
+			high = MAX(high, bi->mem[i].base + bi->mem[i].length);
+		}
+	count = high > low ? (high - low) >> PAGE_SHIFT : 0;
+	skip = ALIGN_UP(count, PAGE_SIZE);
+	for (u32 i = 0; i < bi->nr_mem && !home; i++) /* a place for the state bytes */
+		if (bi->mem[i].type == BOOT_MEM_USABLE && bi->mem[i].length >= skip)
+			home = &bi->mem[i];
+	if (!home || !count)
+		panic("no memory for the page allocator: %lu pages", count);
+	buddy_init(&pages.buddy, low >> PAGE_SHIFT, count, phys_to_virt(home->base));
+	for (u32 i = 0; i < bi->nr_mem; i++)
+		if (bi->mem[i].type == BOOT_MEM_USABLE)
+			region_add(&bi->mem[i], &bi->mem[i] == home ? skip : 0);
+}
+
+void page_reclaim_loader(const struct boot_info *bi)
+{
+	spin_lock(&pages.lock);
+	for (u32 i = 0; i < bi->nr_mem; i++)
+		if (bi->mem[i].type == BOOT_MEM_LOADER)
+			region_add(&bi->mem[i], 0);
+	spin_unlock(&pages.lock);
+}
+
+static hpa_t block_alloc(unsigned order)
+{
+	hpa_t pa;
+
+	spin_lock(&pages.lock);
+	pa = buddy_alloc(&pages.buddy, order);
+	spin_unlock(&pages.lock);
+	return pa;
+}
+
+hpa_t page_alloc(unsigned order)
+{
+	hpa_t pa;
+
+	ASSERT(order < BUDDY_ORDERS);
+	pa = block_alloc(order);
+	if (unlikely(pa == PAGE_NONE) && pages.on_shortage && pages.on_shortage())
+		pa = block_alloc(order);
+	return pa;
+}
+
+void page_on_shortage(bool (*release)(void))
+{
+	pages.on_shortage = release;
+}
+
+hpa_t page_alloc_zeroed(unsigned order)
+{
+	hpa_t pa = page_alloc(order);
+
+	if (pa != PAGE_NONE)
+		memset(phys_to_virt(pa), 0, PAGE_SIZE << order);
+	return pa;
+}
+
+void page_free(hpa_t pa, unsigned order)
+{
+	spin_lock(&pages.lock);
+	buddy_free(&pages.buddy, pa, order);
+	spin_unlock(&pages.lock);
+}
+
+int page_order(hpa_t pa)
+{
+	int order;
+
+	spin_lock(&pages.lock);
+	order = buddy_order(&pages.buddy, pa);
+	spin_unlock(&pages.lock);
+	return order;
+}
+
+u64 page_count_free(void)
+{
+	return __atomic_load_n(&pages.buddy.nr_free, __ATOMIC_RELAXED);
+}
+
+u64 page_count_total(void)
+{
+	return pages.nr_total;
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The machine's first serial port. The caller holds the console's lock. */
+#pragma once
+
+#include "lib.h"
+
+void serial_init(void);
+bool serial_present(void);
+/* Before serial_start_irq() returns when the bytes are in the transmitter; after it, when they are
+ * in the ring that interrupts empty. Waits only while that ring is full. */
+void serial_write(const char *buf, size_t n);
+void serial_start_irq(void);
+/* Moves bytes both ways, as far as the chip is ready. Returns how many were received into buf. */
+size_t serial_service(u8 *buf, size_t size);
+/* True when input was read that serial_service() has not handed over. */
+bool serial_has_input(void);
+/* True when an interrupt is still to be served. */
+bool serial_irq_pending(void);
+/* Waits until the last bit has left, or the port does not move any more. */
+void serial_flush(void);

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Guest memory (owner: ept/): the only way to touch it. Guest RAM is a few slots of guest-physical
+ * addresses, populated on first touch; the EPT is the one record of which frame stands where.
+ * Everything here checks its range and returns ERR_FAULT outside RAM; nothing is read twice. Any
+ * CPU may call anything at any time, except gmem_init(), gmem_add_slot() and gmem_destroy(). */
+#pragma once
+
+#include "ept.h"
+#include "lib.h"
+
+#define GMEM_MAX_SLOTS 8
+#define GMEM_READONLY 1u /* guest writes are faults (ROM) */
+
+struct gmem_slot {
+	gpa_t base;
+	u64 length; /* bytes, multiple of 4096 */
+	u32 flags;
+};
+
+struct gmem {
+	struct ept *ept;
+	unsigned nr_slots;
+	unsigned page_order; /* largest populate size: 0 = 4 KiB, 9 = 2 MiB, 18 = 1 GiB */
+	struct gmem_slot slots[GMEM_MAX_SLOTS];
+	u64 populated_pages; /* 4 KiB units */
+	u64 limit_pages;     /* frames this guest may own; populate fails beyond it */
+};
+
+void gmem_init(struct gmem *m, struct ept *ept, unsigned page_order, u64 limit_pages);
+/* ERR_INVAL: empty or not page aligned; ERR_RANGE: beyond EPT_GPA_BITS; ERR_EXIST: overlaps another
+ * slot; ERR_NOMEM: too many. Slots are searched in the order in which they came: the largest first. */
+int gmem_add_slot(struct gmem *m, gpa_t base, u64 length, u32 flags);
+/* Frees every frame. The EPT must not be in use by any CPU. */
+void gmem_destroy(struct gmem *m);
+const struct gmem_slot *gmem_slot_of(const struct gmem *m, gpa_t gpa);
+
+/* Makes the page at gpa present (largest size that fits slot, alignment and page_order, smaller
+ * when memory is fragmented). 0, ERR_FAULT (not RAM), ERR_NOMEM. */
+int gmem_populate(struct gmem *m, gpa_t gpa);
+/* The same for an EPT violation; access as in bits 2:0 of its exit qualification (EPT_R | EPT_W |
+ * EPT_X). 0: the guest may try again. ERR_FAULT: not RAM, or a write to ROM. ERR_NOMEM. */
+int gmem_fault(struct gmem *m, gpa_t gpa, u32 access);
+/* The next access of the guest to this 4 KiB page is an EPT violation, which gmem_fault() resolves
+ * with the same frame and contents. Asks for a flush. 0, ERR_FAULT (not RAM), ERR_NOMEM. */
+int gmem_hide(struct gmem *m, gpa_t gpa);
+
+/* Copies; the range may cross pages and slots. Nothing is copied when any byte is outside RAM
+ * (ERR_FAULT); ERR_NOMEM may leave a part done. A page never touched reads as zeros and stays
+ * unpopulated. gmem_write and gmem_set ignore GMEM_READONLY (loaders); gmem_dma_write does not
+ * (devices, emulated stores of the guest): ERR_FAULT. */
+int gmem_read(struct gmem *m, gpa_t gpa, void *dst, size_t n);
+int gmem_write(struct gmem *m, gpa_t gpa, const void *src, size_t n);
+int gmem_dma_write(struct gmem *m, gpa_t gpa, const void *src, size_t n);
+int gmem_set(struct gmem *m, gpa_t gpa, u8 byte, size_t n);
+
+/* A pointer to n bytes that lie within one 4 KiB page, or NULL. Valid until the frame is unmapped:
+ * a vCPU may use it until its next VM entry. Populates. */
+void *gmem_ptr(struct gmem *m, gpa_t gpa, size_t n);
+
+/* A vCPU's memory of gmem_ptr() results: a few pages, forgotten when flush_gen changes. Only its
+ * vCPU touches it. gmem_tlb_reset() before first use. */
+#define GMEM_TLB_ENTRIES 16
+#define GMEM_TLB_EMPTY BIT(63) /* no page starts there */
+struct gmem_tlb {
+	u64 gen;
+	struct gmem_tlb_entry {
+		gpa_t page; /* page base, or GMEM_TLB_EMPTY */
+		u8 *host;
+	} entry[GMEM_TLB_ENTRIES];
+};
+
+void gmem_tlb_reset(struct gmem_tlb *t);
+void *gmem_tlb_fill(struct gmem *m, struct gmem_tlb *t, gpa_t gpa, size_t n); /* the slow half */
+
+/* As gmem_ptr(). The XOR is the offset into the page exactly when the entry is the page's own, and
+ * a huge number otherwise, so that one comparison checks the entry and the end of the page. */
+static inline void *gmem_tlb_ptr(struct gmem *m, struct gmem_tlb *t, gpa_t gpa, size_t n)
+{
+	struct gmem_tlb_entry *slot = &t->entry[(gpa >> PAGE_SHIFT) % GMEM_TLB_ENTRIES];
+	u64 offset = gpa ^ slot->page;
+
+	if (likely(n - 1 < PAGE_SIZE && offset <= PAGE_SIZE - n &&
+		   t->gen == __atomic_load_n(&m->ept->flush_gen, __ATOMIC_ACQUIRE)))
+		return slot->host + offset;
+	return gmem_tlb_fill(m, t, gpa, n);
+}
+
+/* Zeroes one page ahead of need, about 600 instructions; for a CPU that has nothing else to do.
+ * False when enough are waiting or memory is short. They count as allocated until they are used. */
+bool gmem_idle_zero(void);
+/* Gives the waiting pages back to the allocator; the allocator calls it itself when it has none left.
+ * True when there were any. */
+bool gmem_idle_drain(void);

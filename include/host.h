@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Our own machine (owner: host/): memory, per-CPU data, interrupts, time, console. The hypervisor
+ * runs with interrupts off except in cpu_idle_wait(). */
+#pragma once
+
+#include <this_cpu.h> /* by the search path: unit tests have their own */
+
+#include "boot_info.h"
+#include "lib.h"
+
+/* ---- start-up, in this order, called by vm/main.c on the boot CPU ---- */
+void log_console_init(const struct boot_info *bi); /* COM1 and framebuffer become log sinks */
+void cpu_init_boot(const struct boot_info *bi);    /* GS, GDT, TSS, IDT with IST for #DF NMI #MC */
+void page_init(const struct boot_info *bi);        /* page allocator from BOOT_MEM_USABLE */
+void paging_init(const struct boot_info *bi);      /* final page tables: W^X, guards, direct map */
+void heap_init(void);
+void apic_init(const struct boot_info *bi); /* local APIC (x2APIC where there is) and IOAPIC */
+void time_init(const struct boot_info *bi); /* calibrates the TSC */
+void console_init_irq(void);                /* COM1 becomes interrupt driven */
+
+/* ---- memory ---- */
+#define phys_to_virt(pa) ((void *)((u64)(pa) + VIRT_DIRECT_MAP))
+#define virt_to_phys(va) ((hpa_t)((u64)(va)-VIRT_DIRECT_MAP)) /* direct map addresses only */
+hpa_t image_to_phys(const void *va);                          /* addresses inside the ELF image */
+
+#define PAGE_NONE ((hpa_t)0)
+/* 2^order contiguous pages aligned to their size, contents undefined; PAGE_NONE when there are none.
+ * order 0..18 (1 GiB). Any CPU. */
+hpa_t page_alloc(unsigned order);
+/* A block comes back whole or in aligned pieces of smaller order. */
+void page_free(hpa_t pa, unsigned order);
+hpa_t page_alloc_zeroed(unsigned order);
+/* Called without locks when page_alloc() finds nothing; true when it gave pages back. One for all. */
+void page_on_shortage(bool (*release)(void));
+u64 page_count_free(void);
+u64 page_count_total(void);
+
+/* Zeroed, 16-byte aligned; sizes above 2 KiB are rounded up to a power of two pages. NULL when out
+ * of memory. heap_free(NULL) does nothing. */
+void *heap_alloc(size_t size);
+void heap_free(void *p);
+
+/* A stack of `pages` (1 .. 15) pages with an unmapped guard page below; returns the top, NULL when out
+ * of memory. */
+void *stack_alloc(unsigned pages);
+void stack_free(void *top, unsigned pages);
+
+/* Maps device memory uncached; the mapping lasts for ever. NULL when out of memory. */
+void *mmio_map(hpa_t pa, size_t size);
+
+/* ---- CPUs ---- */
+#define MAX_CPUS BOOT_MAX_CPUS
+struct sched_cpu;
+struct vcpu_cpu;
+struct cpu {
+	struct cpu *self; /* at GS:0 */
+	u32 index;        /* 0 .. cpu_count() - 1 */
+	u32 apic_id;
+	struct sched_cpu *sched;          /* owned by sched/ */
+	struct vcpu_cpu *vcpu;            /* owned by vcpu/ */
+	u64 vmxon_region;                 /* owned by vmx/ */
+	u64 gdt_base, idt_base, tss_base; /* virtual addresses, for the VMCS host state */
+	volatile u64 nmi_pending;         /* NMIs seen and not yet looked at */
+	u64 timer_deadline;               /* owned by host/apic.c */
+	u64 tlb_epoch;                    /* owned by host/vmap.c */
+};
+struct cpu *cpu_get(unsigned index);
+unsigned cpu_count(void);
+/* Segment selectors of the host, for the VMCS. */
+#define SEL_HOST_CODE 0x08
+#define SEL_HOST_DATA 0x10
+#define SEL_HOST_TSS 0x18
+
+/* STI; HLT; CLI: returns after at least one interrupt was handled through the IDT. */
+void cpu_idle_wait(void);
+/* Lets interrupts that wait be handled, and returns. */
+void cpu_poll_interrupts(void);
+/* Ends the machine: ACPI/known power-off ports, then halts. Flushes the console first. */
+__attribute__((noreturn)) void machine_poweroff(void);
+__attribute__((noreturn)) void machine_reset(void);
+
+/* ---- interrupts ---- */
+typedef void (*irq_fn)(void *opaque);
+#define IRQ_VECTOR_FIRST 0x30
+#define IRQ_VECTOR_TIMER 0xf0
+#define IRQ_VECTOR_KICK 0xf1
+#define IRQ_VECTOR_SPURIOUS 0xff
+/* Handlers run with interrupts off; the EOI is sent by irq_dispatch. Registered once, at boot. */
+void irq_register(u8 vector, irq_fn fn, void *opaque);
+/* Runs the handler of a vector; from the IDT stubs and from the external-interrupt exit. */
+void irq_dispatch(u8 vector);
+int irq_route_isa(unsigned isa_irq, u8 vector); /* IOAPIC pin of an ISA interrupt -> boot CPU */
+void apic_send_ipi(u32 apic_id, u8 vector);
+/* Arms this CPU's timer interrupt (IRQ_VECTOR_TIMER) for an absolute TSC value; ~0 disarms. */
+void apic_timer_arm(u64 tsc_deadline);
+
+/* ---- time ---- */
+/* The TSC of this CPU; all clocks of the hypervisor derive from it. */
+u64 tsc_now(void);
+u64 tsc_hz(void);
+u64 tsc_to_ns(u64 ticks);
+u64 ns_to_tsc(u64 ns);
+/* Seconds since 1970-01-01 UTC as the machine's CMOS clock had it at boot, plus time since. */
+u64 wall_seconds(void);
+
+/* ---- the operator's console ---- */
+/* Output streams. A stream's bytes are shown as they come while it is the foreground; otherwise a
+ * line at a time behind "name| ". Lines of different streams and of the log never mix. */
+struct console_stream;
+struct console_stream *console_open(const char *name);
+void console_close(struct console_stream *s);
+void console_write(struct console_stream *s, const char *buf, size_t n);
+void console_set_foreground(struct console_stream *s); /* NULL: nobody */
+/* Bytes typed by the operator, in order; called with interrupts off from the interrupt handler. */
+void console_set_input(void (*fn)(void *opaque, const u8 *buf, size_t n), void *opaque);
+/* Waits until all output has left the machine. */
+void console_flush(void);

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The PC that a guest sees (owner: devices/): its physical memory map, and one call that builds all
+ * of its devices. docs/guest-machine.md has the map with every port. */
+#pragma once
+
+#include "lib.h"
+
+struct guest;
+struct pc;
+
+/* Guest-physical memory map. RAM: 0 to 640 KiB, then 768 KiB to the low top (at most PC_LOW_MAX),
+ * the rest from 4 GiB on. */
+#define PC_HOLE_BASE 0x000a0000ULL /* the VGA window of a PC; nothing is there */
+#define PC_HOLE_END 0x000c0000ULL
+#define PC_LOW_MAX 0xc0000000ULL
+#define PC_PCI_MMIO_BASE 0xc0000000ULL
+#define PC_PCI_MMIO_END 0xe0000000ULL
+#define PC_ECAM_BASE 0xe0000000ULL
+#define PC_ECAM_SIZE 0x10000000ULL
+#define PC_PCI_MMIO2_BASE 0xf0000000ULL
+#define PC_PCI_MMIO2_END 0xfec00000ULL
+#define PC_IOAPIC_BASE 0xfec00000ULL
+#define PC_LAPIC_BASE 0xfee00000ULL
+#define PC_TEST_MMIO_BASE 0xff000000ULL
+#define PC_TEST_MMIO_SIZE 0x00010000ULL
+#define PC_HIGH_BASE 0x100000000ULL
+
+struct pc_config {
+	u64 ram_low;    /* bytes of RAM below 4 GiB, counted from 0, hole included */
+	u64 ram_high;   /* bytes of RAM from 4 GiB on */
+	unsigned vcpus; /* 1..255 */
+	bool testdev;   /* ports and memory of a test device as well */
+	/* What the guest sends through COM1, and through the debug port 0xe9. Called on the CPU that
+	 * runs the guest, interrupts off. */
+	void (*console_output)(void *opaque, const u8 *buf, size_t n);
+	void (*debug_output)(void *opaque, const u8 *buf, size_t n);
+	/* After pc_console_input() took less than it was given: there is room again. May call
+	 * pc_console_input(). */
+	void (*console_room)(void *opaque);
+	void *opaque;
+};
+
+/* Creates every device and registers its I/O regions with the guest; as after power-on. NULL, with
+ * the reason logged and nothing left behind, when anything fails. All three callbacks must be set. */
+struct pc *pc_create(struct guest *g, const struct pc_config *cfg);
+/* No vCPU of the guest may be running. */
+void pc_destroy(struct pc *pc);
+/* As after power-on, except the clock and its battery-backed memory. No vCPU may be running. */
+void pc_reset(struct pc *pc);
+/* After pc_create() or pc_reset(): programs PIC, PIT and CMOS as a PC BIOS leaves them for what it boots. */
+void pc_bios_state(struct pc *pc);
+
+/* Bytes typed for the guest: returns how many its UART took (0..n). */
+size_t pc_console_input(struct pc *pc, const u8 *buf, size_t n);
+void pc_power_button(struct pc *pc);

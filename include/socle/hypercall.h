@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Socle hypercalls: the ABI for guests. Version 1.
+ *
+ * Discovery: CPUID leaf 0x40000000 has the signature "SocleSocleSo" in EBX, ECX, EDX and the highest
+ * leaf of the range in EAX; leaf 0x40000001 has SOCLE_ABI_VERSION in EAX.
+ *
+ * Call: VMCALL with the number in RAX and up to five arguments in RDI, RSI, RDX, R10, R8. The result
+ * is in RAX: zero or positive, or a negative error. No other register changes. Only CPL 0 may call,
+ * others get SOCLE_EPERM; a number that is not below gives SOCLE_ENOSYS. */
+#ifndef SOCLE_HYPERCALL_H
+#define SOCLE_HYPERCALL_H
+
+#define SOCLE_CPUID_SIGNATURE 0x40000000u
+#define SOCLE_CPUID_VERSION 0x40000001u
+#define SOCLE_ABI_VERSION 1
+
+/* Version of the ABI. */
+#define SOCLE_CALL_VERSION 0
+/* Writes text to the VM's console: guest-physical address, length in bytes (at most
+ * SOCLE_CONSOLE_MAX). Returns the length. SOCLE_EINVAL, SOCLE_EFAULT. */
+#define SOCLE_CALL_CONSOLE_WRITE 1
+#define SOCLE_CONSOLE_MAX 4096
+/* VM exits of the calling vCPU since its VM started: basic exit reason (SDM volume 3, appendix C), or
+ * SOCLE_EXITS_ALL for the sum of all. The exit of this call is counted. SOCLE_EINVAL: no such reason. */
+#define SOCLE_CALL_EXIT_COUNT 2
+#define SOCLE_EXITS_ALL 0xffffffffu
+
+/* Errors, with the numbers of Linux's errno. */
+#define SOCLE_EPERM (-1)
+#define SOCLE_EFAULT (-14)
+#define SOCLE_EINVAL (-22)
+#define SOCLE_ENOSYS (-38)
+
+#endif

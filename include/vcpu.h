@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A virtual CPU and what the vCPUs of one VM share (owner: vcpu/). vm/ embeds struct guest in struct
+ * vm; devices/ know it by guest.h only. */
+#pragma once
+
+#include "gmem.h"
+#include "guest.h"
+#include "lapic.h"
+#include "memtype.h"
+#include "sched.h"
+#include "vmx.h"
+
+#define GUEST_MAX_VCPUS 16
+#define VCPU_STACK_PAGES 4
+#define VCPU_EXIT_REASONS 75 /* basic exit reasons known to us: 0 to 74 (SDM volume 3, appendix C) */
+
+/* ---- attention: one word that is zero when the vCPU can simply go on. Requests are set by anyone and
+ * acted on by the owner before entry; the owner's own states stand in the same word. ---- */
+#define VCPU_REQ_EVENT 1u /* something to inject may have appeared */
+#define VCPU_REQ_NMI 2u
+#define VCPU_REQ_INIT 4u
+#define VCPU_REQ_SIPI 8u
+#define VCPU_REQ_STOP 16u       /* guest->stop says why */
+#define VCPU_REQ_APIC_MODE 32u  /* IA32_APIC_BASE changed */
+#define VCPU_REQ_FLUSH 64u      /* translations that this CPU has cached are out of date */
+#define VCPU_REQ_NMI_AGAIN 128u /* set by vcpu_request(): a second NMI before the first was seen */
+#define VCPU_REQUESTS 0xffffu
+#define VCPU_HALTED 0x10000u /* after HLT, until an event wakes it */
+#define VCPU_WAIT_SIPI 0x20000u
+
+struct cpuid_policy;
+struct io_map;
+struct emulator; /* decoder cache and the state of an emulation, owned by vcpu/emulation.c */
+
+/* Registers that a VMCS does not hold. They are live in the processor while the vCPU is the last one
+ * that ran on its CPU (vcpu/switch.c). */
+struct vcpu_extra {
+	u64 star, lstar, cstar, fmask, kernel_gs_base, tsc_aux;
+	u64 dr0, dr1, dr2, dr3, dr6;
+	u64 xcr0;
+	u64 cr2;
+	void *xsave; /* pages */
+	unsigned xsave_order;
+};
+
+#define NO_PREEMPTION_TIMER 0xffu
+
+struct vcpu {
+	/* What every exit touches. */
+	u32 attention; /* atomic */
+	u32 id;
+	u64 *regs;           /* VMX_FRAME_REGS on its stack */
+	u8 preemption_shift; /* the preemption timer counts TSC >> this, or NO_PREEMPTION_TIMER */
+	struct guest *guest;
+	const struct vmx_caps *caps;
+	u64 ept_gen; /* of the EPT entries this CPU may have cached */
+	struct vmx_events events;
+
+	struct lapic lapic;
+	struct gmem_tlb tlb;
+	struct emulator *emulator;
+	struct vmcs vmcs;
+	u64 eoi_exit[4]; /* the EOI-exit bitmaps as the VMCS has them */
+	u16 vpid;
+	struct vcpu_extra extra;
+	struct cpu *loaded_on; /* CPU whose registers hold ours */
+	struct task task;
+	void *stack;
+
+	/* MSRs with no other home. */
+	u64 tsc_offset, tsc_adjust, misc_enable, mcg_status;
+	u64 msr_value; /* where RDMSR's handlers put the value */
+
+	u64 exits[VCPU_EXIT_REASONS];
+	u64 exits_total;
+};
+
+struct guest_config {
+	const char *name;
+	u64 memory_limit_pages;
+	unsigned page_order;
+	bool hypervisor_cpuid;
+	/* Called by the last vCPU when it has stopped, on the CPU's scheduler stack. */
+	void (*stopped)(void *opaque);
+	void *opaque;
+	/* VMCALL: returns what the guest finds in RAX. */
+	u64 (*hypercall)(void *opaque, struct vcpu *v, u64 number);
+};
+
+struct guest {
+	struct guest_config config;
+	char name[32];
+	const struct vmx_caps *caps;
+	struct ept ept;
+	struct gmem mem;
+	struct io_map *io;
+	struct cpuid_policy *cpuid;
+	struct mtrr_state mtrr;
+	struct apic_sinks sinks;
+	u64 tsc_start; /* host TSC when the VM started: the guest's zero */
+	unsigned nr_vcpus, nr_running;
+	struct vcpu *vcpus[GUEST_MAX_VCPUS];
+	enum guest_stop stop; /* atomic; first reason wins */
+	u32 stop_code;
+	char why[160]; /* text of guest_fail() */
+	struct work stopped_work;
+	unsigned unknown_logged; /* lines spent on ports, memory and MSRs that nobody claims */
+};
+
+/* Once, before any guest: the policy tables. caps stays with the caller. */
+int vcpu_init(const struct vmx_caps *caps);
+
+int guest_create(struct guest *g, const struct guest_config *config, const struct vmx_caps *caps);
+/* Every vCPU must have stopped. */
+void guest_destroy(struct guest *g);
+int vcpu_create(struct guest *g, unsigned id);
+void guest_start(struct guest *g); /* every vCPU becomes a task; the guest's TSC starts at 0 */
+
+struct vcpu *guest_vcpu(struct guest *g, unsigned i);
+struct lapic *vcpu_lapic(struct vcpu *v);
+struct guest *vcpu_guest(struct vcpu *v);
+struct apic_sinks *guest_apic_sinks(struct guest *g);
+/* From any context: sets bits and wakes or kicks the vCPU. */
+void vcpu_request(struct vcpu *v, u32 bits);
+
+/* ---- guest state ---- */
+/* A segment register as the VMCS holds it (SDM volume 3, 25.4.1). */
+struct segment {
+	u16 selector;
+	u64 base;
+	u32 limit;
+	u32 rights;
+};
+enum { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_LDTR, SEG_TR };
+#define SEG_UNUSABLE BIT(16)
+struct segment vcpu_segment(unsigned seg);
+void vcpu_set_segment(unsigned seg, const struct segment *s);
+/* All of these work on the current VMCS. */
+void vcpu_reset_state(struct vcpu *v);        /* power-up, SDM volume 3, table 10-1 */
+void vcpu_set_cr0(struct vcpu *v, u64 value); /* unchecked, for loaders and reset */
+void vcpu_set_cr4(struct vcpu *v, u64 value);
+void vcpu_set_efer(u64 value);
+unsigned vcpu_mode_bits(void); /* 16, 32 or 64: code segment size */
+unsigned vcpu_cpl(void);
+
+/* Before guest_start(), on any CPU: makes the vCPU's VMCS current so that state can be written. */
+void vcpu_load(struct vcpu *v);

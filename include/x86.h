@@ -1,0 +1,496 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Architectural constants of the x86 processor, for the host and for the virtual CPU. Manual: Intel
+ * Software Developer's Manual (SDM), volume and section beside each block. Plain C: compiles hosted. */
+#pragma once
+
+#include "types.h"
+
+#define X86_BIT(n) ((u64)1 << (n))
+
+/* ---- RFLAGS (SDM vol. 1, 3.4.3) ---- */
+#define RFLAGS_CF X86_BIT(0)
+#define RFLAGS_FIXED1 X86_BIT(1) /* always reads 1 */
+#define RFLAGS_PF X86_BIT(2)
+#define RFLAGS_AF X86_BIT(4)
+#define RFLAGS_ZF X86_BIT(6)
+#define RFLAGS_SF X86_BIT(7)
+#define RFLAGS_TF X86_BIT(8)
+#define RFLAGS_IF X86_BIT(9)
+#define RFLAGS_DF X86_BIT(10)
+#define RFLAGS_OF X86_BIT(11)
+#define RFLAGS_IOPL (X86_BIT(12) | X86_BIT(13))
+#define RFLAGS_IOPL_SHIFT 12
+#define RFLAGS_NT X86_BIT(14)
+#define RFLAGS_RF X86_BIT(16)
+#define RFLAGS_VM X86_BIT(17)
+#define RFLAGS_AC X86_BIT(18)
+#define RFLAGS_VIF X86_BIT(19)
+#define RFLAGS_VIP X86_BIT(20)
+#define RFLAGS_ID X86_BIT(21)
+
+/* ---- control registers (SDM vol. 3, 2.5) ---- */
+#define CR0_PE X86_BIT(0)
+#define CR0_MP X86_BIT(1)
+#define CR0_EM X86_BIT(2)
+#define CR0_TS X86_BIT(3)
+#define CR0_ET X86_BIT(4) /* always 1 */
+#define CR0_NE X86_BIT(5)
+#define CR0_WP X86_BIT(16)
+#define CR0_AM X86_BIT(18)
+#define CR0_NW X86_BIT(29)
+#define CR0_CD X86_BIT(30)
+#define CR0_PG X86_BIT(31)
+
+#define CR3_PWT X86_BIT(3)
+#define CR3_PCD X86_BIT(4)
+#define CR3_PCID 0xfffu          /* with CR4.PCIDE */
+#define CR3_NO_FLUSH X86_BIT(63) /* MOV to CR3 with CR4.PCIDE: keep the TLB */
+#define CR3_LAM_U57 X86_BIT(61)
+#define CR3_LAM_U48 X86_BIT(62)
+
+#define CR4_VME X86_BIT(0)
+#define CR4_PVI X86_BIT(1)
+#define CR4_TSD X86_BIT(2)
+#define CR4_DE X86_BIT(3)
+#define CR4_PSE X86_BIT(4)
+#define CR4_PAE X86_BIT(5)
+#define CR4_MCE X86_BIT(6)
+#define CR4_PGE X86_BIT(7)
+#define CR4_PCE X86_BIT(8)
+#define CR4_OSFXSR X86_BIT(9)
+#define CR4_OSXMMEXCPT X86_BIT(10)
+#define CR4_UMIP X86_BIT(11)
+#define CR4_LA57 X86_BIT(12)
+#define CR4_VMXE X86_BIT(13)
+#define CR4_SMXE X86_BIT(14)
+#define CR4_FSGSBASE X86_BIT(16)
+#define CR4_PCIDE X86_BIT(17)
+#define CR4_OSXSAVE X86_BIT(18)
+#define CR4_KL X86_BIT(19)
+#define CR4_SMEP X86_BIT(20)
+#define CR4_SMAP X86_BIT(21)
+#define CR4_PKE X86_BIT(22)
+#define CR4_CET X86_BIT(23)
+#define CR4_PKS X86_BIT(24)
+#define CR4_UINTR X86_BIT(25)
+#define CR4_LAM_SUP X86_BIT(28)
+
+#define CR8_TPR 0xfu
+
+/* XCR0: state components (SDM vol. 1, 13.1 and 13.3) */
+#define XCR0_X87 X86_BIT(0) /* must be 1 */
+#define XCR0_SSE X86_BIT(1)
+#define XCR0_AVX X86_BIT(2)
+#define XCR0_BNDREGS X86_BIT(3)
+#define XCR0_BNDCSR X86_BIT(4)
+#define XCR0_OPMASK X86_BIT(5)
+#define XCR0_ZMM_HI256 X86_BIT(6)
+#define XCR0_HI16_ZMM X86_BIT(7)
+#define XSS_PT X86_BIT(8)
+#define XCR0_PKRU X86_BIT(9)
+#define XSS_CET_U X86_BIT(11)
+#define XSS_CET_S X86_BIT(12)
+#define XCR0_TILECFG X86_BIT(17)
+#define XCR0_TILEDATA X86_BIT(18)
+
+/* ---- debug registers (SDM vol. 3, 18.2) ---- */
+#define DR6_B0 X86_BIT(0)
+#define DR6_B1 X86_BIT(1)
+#define DR6_B2 X86_BIT(2)
+#define DR6_B3 X86_BIT(3)
+#define DR6_B_ALL ((u64)0xf)
+#define DR6_BD X86_BIT(13)
+#define DR6_BS X86_BIT(14)
+#define DR6_BT X86_BIT(15)
+#define DR6_RTM X86_BIT(16)
+#define DR6_INIT ((u64)0xffff0ff0) /* value after reset; also the bits that always read 1 */
+#define DR7_INIT ((u64)0x400)
+#define DR7_ENABLE_ALL ((u64)0xff) /* L0 G0 ... L3 G3 */
+#define DR7_LE X86_BIT(8)
+#define DR7_GE X86_BIT(9)
+#define DR7_FIXED1 X86_BIT(10)
+#define DR7_RTM X86_BIT(11)
+#define DR7_GD X86_BIT(13)
+#define DR7_RW_SHIFT(n) (16 + 4 * (n))
+#define DR7_LEN_SHIFT(n) (18 + 4 * (n))
+
+/* ---- exception vectors (SDM vol. 3, 6.3.1, table 6-1) ---- */
+#define VEC_DE 0
+#define VEC_DB 1
+#define VEC_NMI 2
+#define VEC_BP 3
+#define VEC_OF 4
+#define VEC_BR 5
+#define VEC_UD 6
+#define VEC_NM 7
+#define VEC_DF 8
+#define VEC_TS 10
+#define VEC_NP 11
+#define VEC_SS 12
+#define VEC_GP 13
+#define VEC_PF 14
+#define VEC_MF 16
+#define VEC_AC 17
+#define VEC_MC 18
+#define VEC_XM 19
+#define VEC_VE 20
+#define VEC_CP 21
+/* Bit n set: vector n pushes an error code. */
+#define VEC_HAS_ERROR_CODE                                                                                   \
+	(X86_BIT(VEC_DF) | X86_BIT(VEC_TS) | X86_BIT(VEC_NP) | X86_BIT(VEC_SS) | X86_BIT(VEC_GP) |           \
+	 X86_BIT(VEC_PF) | X86_BIT(VEC_AC) | X86_BIT(VEC_CP))
+
+/* Page-fault error code (SDM vol. 3, 4.7) */
+#define PF_P X86_BIT(0)
+#define PF_W X86_BIT(1)
+#define PF_U X86_BIT(2)
+#define PF_RSVD X86_BIT(3)
+#define PF_I X86_BIT(4)
+#define PF_PK X86_BIT(5)
+#define PF_SS X86_BIT(6)
+
+/* ---- paging entries (SDM vol. 3, 4.5) ---- */
+#define PTE_P X86_BIT(0)
+#define PTE_W X86_BIT(1)
+#define PTE_U X86_BIT(2)
+#define PTE_PWT X86_BIT(3)
+#define PTE_PCD X86_BIT(4)
+#define PTE_A X86_BIT(5)
+#define PTE_D X86_BIT(6)
+#define PTE_PS X86_BIT(7)  /* in a PDE or PDPTE: maps a page */
+#define PTE_PAT X86_BIT(7) /* in a PTE */
+#define PTE_G X86_BIT(8)
+#define PTE_PAT_LARGE X86_BIT(12) /* in an entry with PTE_PS */
+#define PTE_NX X86_BIT(63)
+#define PTE_ADDR ((u64)0x000ffffffffff000)
+
+/* ---- segments (SDM vol. 3, 3.4.5; types: tables 3-1 and 3-2) ---- */
+#define SEG_TYPE_LDT 0x2
+#define SEG_TYPE_TSS16_BUSY 0x3
+#define SEG_TYPE_TSS_AVAIL 0x9
+#define SEG_TYPE_TSS_BUSY 0xb
+#define SEG_TYPE_INTR_GATE 0xe
+#define SEG_TYPE_TRAP_GATE 0xf
+#define SEG_TYPE_DATA_RW_A 0x3
+#define SEG_TYPE_CODE_RX_A 0xb
+#define SEG_SEL_RPL 0x3u
+#define SEG_SEL_TI 0x4u
+
+/* ---- page attribute memory types (SDM vol. 3, 11.3 and 11.12) ---- */
+#define MEMTYPE_UC 0
+#define MEMTYPE_WC 1
+#define MEMTYPE_WT 4
+#define MEMTYPE_WP 5
+#define MEMTYPE_WB 6
+#define MEMTYPE_UC_MINUS 7
+#define PAT_RESET ((u64)0x0007040600070406)
+
+/* ---- model-specific registers (SDM vol. 4, table 2-2) ---- */
+#define MSR_P5_MC_ADDR 0x0
+#define MSR_P5_MC_TYPE 0x1
+#define MSR_TSC 0x10
+#define MSR_PLATFORM_ID 0x17
+#define MSR_APIC_BASE 0x1b
+#define MSR_FEATURE_CONTROL 0x3a
+#define MSR_TSC_ADJUST 0x3b
+#define MSR_SPEC_CTRL 0x48
+#define MSR_PRED_CMD 0x49
+#define MSR_BIOS_UPDT_TRIG 0x79
+#define MSR_BIOS_SIGN_ID 0x8b
+#define MSR_SMM_MONITOR_CTL 0x9b
+#define MSR_SMBASE 0x9e
+#define MSR_PMC0 0xc1 /* general-purpose counters 0 to 7 */
+#define MSR_UMWAIT_CONTROL 0xe1
+#define MSR_PLATFORM_INFO 0xce
+#define MSR_CORE_CAPABILITIES 0xcf
+#define MSR_MPERF 0xe7
+#define MSR_APERF 0xe8
+#define MSR_MTRRCAP 0xfe
+#define MSR_ARCH_CAPABILITIES 0x10a
+#define MSR_FLUSH_CMD 0x10b
+#define MSR_BBL_CR_CTL3 0x11e
+#define MSR_TSX_CTRL 0x122
+#define MSR_MISC_FEATURES_ENABLES 0x140
+#define MSR_SYSENTER_CS 0x174
+#define MSR_SYSENTER_ESP 0x175
+#define MSR_SYSENTER_EIP 0x176
+#define MSR_MCG_CAP 0x179
+#define MSR_MCG_STATUS 0x17a
+#define MSR_MCG_CTL 0x17b
+#define MSR_PERFEVTSEL0 0x186
+#define MSR_PERF_STATUS 0x198
+#define MSR_PERF_CTL 0x199
+#define MSR_CLOCK_MODULATION 0x19a
+#define MSR_THERM_INTERRUPT 0x19b
+#define MSR_THERM_STATUS 0x19c
+#define MSR_MISC_ENABLE 0x1a0
+#define MSR_ENERGY_PERF_BIAS 0x1b0
+#define MSR_PACKAGE_THERM_STATUS 0x1b1
+#define MSR_DEBUGCTL 0x1d9
+#define MSR_LASTBRANCHFROMIP 0x1db
+#define MSR_LASTBRANCHTOIP 0x1dc
+#define MSR_LASTINTFROMIP 0x1dd
+#define MSR_LASTINTTOIP 0x1de
+#define MSR_MTRR_PHYSBASE(n) (0x200u + 2 * (u32)(n))
+#define MSR_MTRR_PHYSMASK(n) (0x201u + 2 * (u32)(n))
+#define MSR_MTRR_FIX64K_00000 0x250
+#define MSR_MTRR_FIX16K_80000 0x258
+#define MSR_MTRR_FIX16K_A0000 0x259
+#define MSR_MTRR_FIX4K_C0000 0x268 /* to 0x26f */
+#define MSR_PAT 0x277
+#define MSR_MTRR_DEF_TYPE 0x2ff
+#define MSR_FIXED_CTR0 0x309
+#define MSR_PERF_CAPABILITIES 0x345
+#define MSR_FIXED_CTR_CTRL 0x38d
+#define MSR_PERF_GLOBAL_STATUS 0x38e
+#define MSR_PERF_GLOBAL_CTRL 0x38f
+#define MSR_PERF_GLOBAL_OVF_CTRL 0x390
+#define MSR_PEBS_ENABLE 0x3f1
+#define MSR_MC0_CTL 0x400 /* four registers for each bank */
+#define MSR_VMX_BASIC 0x480
+#define MSR_VMX_PINBASED_CTLS 0x481
+#define MSR_VMX_PROCBASED_CTLS 0x482
+#define MSR_VMX_EXIT_CTLS 0x483
+#define MSR_VMX_ENTRY_CTLS 0x484
+#define MSR_VMX_MISC 0x485
+#define MSR_VMX_CR0_FIXED0 0x486
+#define MSR_VMX_CR0_FIXED1 0x487
+#define MSR_VMX_CR4_FIXED0 0x488
+#define MSR_VMX_CR4_FIXED1 0x489
+#define MSR_VMX_VMCS_ENUM 0x48a
+#define MSR_VMX_PROCBASED_CTLS2 0x48b
+#define MSR_VMX_EPT_VPID_CAP 0x48c
+#define MSR_VMX_TRUE_PINBASED_CTLS 0x48d
+#define MSR_VMX_TRUE_PROCBASED_CTLS 0x48e
+#define MSR_VMX_TRUE_EXIT_CTLS 0x48f
+#define MSR_VMX_TRUE_ENTRY_CTLS 0x490
+#define MSR_VMX_VMFUNC 0x491
+#define MSR_VMX_PROCBASED_CTLS3 0x492
+#define MSR_A_PMC0 0x4c1
+#define MSR_DS_AREA 0x600
+#define MSR_TSC_DEADLINE 0x6e0
+#define MSR_PKRS 0x6e1
+#define MSR_U_CET 0x6a0
+#define MSR_S_CET 0x6a2
+#define MSR_INTERRUPT_SSP_TABLE 0x6a8
+#define MSR_X2APIC_FIRST 0x800
+#define MSR_X2APIC_LAST 0x8ff
+#define MSR_XSS 0xda0
+#define MSR_EFER 0xc0000080
+#define MSR_STAR 0xc0000081
+#define MSR_LSTAR 0xc0000082
+#define MSR_CSTAR 0xc0000083
+#define MSR_FMASK 0xc0000084
+#define MSR_FS_BASE 0xc0000100
+#define MSR_GS_BASE 0xc0000101
+#define MSR_KERNEL_GS_BASE 0xc0000102
+#define MSR_TSC_AUX 0xc0000103
+
+#define EFER_SCE X86_BIT(0)
+#define EFER_LME X86_BIT(8)
+#define EFER_LMA X86_BIT(10)
+#define EFER_NXE X86_BIT(11)
+
+#define FEATURE_CONTROL_LOCK X86_BIT(0)
+#define FEATURE_CONTROL_VMX_IN_SMX X86_BIT(1)
+#define FEATURE_CONTROL_VMX X86_BIT(2) /* VMXON outside SMX */
+
+#define MISC_ENABLE_FAST_STRING X86_BIT(0)
+#define MISC_ENABLE_BTS_UNAVAIL X86_BIT(11)
+#define MISC_ENABLE_PEBS_UNAVAIL X86_BIT(12)
+#define MISC_ENABLE_MWAIT X86_BIT(18)
+#define MISC_ENABLE_LIMIT_CPUID X86_BIT(22)
+#define MISC_ENABLE_XD_DISABLE X86_BIT(34)
+
+#define DEBUGCTL_LBR X86_BIT(0)
+#define DEBUGCTL_BTF X86_BIT(1)
+
+/* IA32_MTRRCAP, IA32_MTRR_DEF_TYPE and the mask registers (SDM vol. 3, 11.11) */
+#define MTRRCAP_VCNT 0xffu
+#define MTRRCAP_FIX X86_BIT(8)
+#define MTRRCAP_WC X86_BIT(10)
+#define MTRR_DEF_TYPE_MASK 0xffu
+#define MTRR_DEF_FIXED_ENABLE X86_BIT(10)
+#define MTRR_DEF_ENABLE X86_BIT(11)
+#define MTRR_PHYSMASK_VALID X86_BIT(11)
+
+/* ---- CPUID (SDM vol. 2A, CPUID) ---- */
+#define CPUID_LEAF_VENDOR 0x0
+#define CPUID_LEAF_FEATURES 0x1
+#define CPUID_LEAF_CACHE_DESC 0x2
+#define CPUID_LEAF_SERIAL 0x3
+#define CPUID_LEAF_CACHE 0x4
+#define CPUID_LEAF_MWAIT 0x5
+#define CPUID_LEAF_THERMAL 0x6
+#define CPUID_LEAF_EXT_FEATURES 0x7
+#define CPUID_LEAF_DCA 0x9
+#define CPUID_LEAF_PERFMON 0xa
+#define CPUID_LEAF_TOPOLOGY 0xb
+#define CPUID_LEAF_XSAVE 0xd
+#define CPUID_LEAF_RDT_MON 0xf
+#define CPUID_LEAF_RDT_ALLOC 0x10
+#define CPUID_LEAF_SGX 0x12
+#define CPUID_LEAF_PT 0x14
+#define CPUID_LEAF_TSC 0x15
+#define CPUID_LEAF_FREQUENCY 0x16
+#define CPUID_LEAF_TOPOLOGY_V2 0x1f
+#define CPUID_LEAF_HV_BASE 0x40000000u
+#define CPUID_LEAF_HV_LAST 0x4fffffffu
+#define CPUID_LEAF_EXT_MAX 0x80000000u
+#define CPUID_LEAF_EXT_FEATURES2 0x80000001u
+#define CPUID_LEAF_BRAND_FIRST 0x80000002u
+#define CPUID_LEAF_BRAND_LAST 0x80000004u
+#define CPUID_LEAF_L2_CACHE 0x80000006u
+#define CPUID_LEAF_ADV_POWER 0x80000007u
+#define CPUID_LEAF_ADDR_SIZE 0x80000008u
+
+/* Leaf 1, ECX */
+#define CPUID1_ECX_SSE3 X86_BIT(0)
+#define CPUID1_ECX_PCLMULQDQ X86_BIT(1)
+#define CPUID1_ECX_DTES64 X86_BIT(2)
+#define CPUID1_ECX_MONITOR X86_BIT(3)
+#define CPUID1_ECX_DS_CPL X86_BIT(4)
+#define CPUID1_ECX_VMX X86_BIT(5)
+#define CPUID1_ECX_SMX X86_BIT(6)
+#define CPUID1_ECX_EIST X86_BIT(7)
+#define CPUID1_ECX_TM2 X86_BIT(8)
+#define CPUID1_ECX_SSSE3 X86_BIT(9)
+#define CPUID1_ECX_CNXT_ID X86_BIT(10)
+#define CPUID1_ECX_SDBG X86_BIT(11)
+#define CPUID1_ECX_FMA X86_BIT(12)
+#define CPUID1_ECX_CX16 X86_BIT(13)
+#define CPUID1_ECX_XTPR X86_BIT(14)
+#define CPUID1_ECX_PDCM X86_BIT(15)
+#define CPUID1_ECX_PCID X86_BIT(17)
+#define CPUID1_ECX_DCA X86_BIT(18)
+#define CPUID1_ECX_SSE41 X86_BIT(19)
+#define CPUID1_ECX_SSE42 X86_BIT(20)
+#define CPUID1_ECX_X2APIC X86_BIT(21)
+#define CPUID1_ECX_MOVBE X86_BIT(22)
+#define CPUID1_ECX_POPCNT X86_BIT(23)
+#define CPUID1_ECX_TSC_DEADLINE X86_BIT(24)
+#define CPUID1_ECX_AES X86_BIT(25)
+#define CPUID1_ECX_XSAVE X86_BIT(26)
+#define CPUID1_ECX_OSXSAVE X86_BIT(27)
+#define CPUID1_ECX_AVX X86_BIT(28)
+#define CPUID1_ECX_F16C X86_BIT(29)
+#define CPUID1_ECX_RDRAND X86_BIT(30)
+#define CPUID1_ECX_HYPERVISOR X86_BIT(31)
+
+/* Leaf 1, EDX */
+#define CPUID1_EDX_FPU X86_BIT(0)
+#define CPUID1_EDX_VME X86_BIT(1)
+#define CPUID1_EDX_DE X86_BIT(2)
+#define CPUID1_EDX_PSE X86_BIT(3)
+#define CPUID1_EDX_TSC X86_BIT(4)
+#define CPUID1_EDX_MSR X86_BIT(5)
+#define CPUID1_EDX_PAE X86_BIT(6)
+#define CPUID1_EDX_MCE X86_BIT(7)
+#define CPUID1_EDX_CX8 X86_BIT(8)
+#define CPUID1_EDX_APIC X86_BIT(9)
+#define CPUID1_EDX_SEP X86_BIT(11)
+#define CPUID1_EDX_MTRR X86_BIT(12)
+#define CPUID1_EDX_PGE X86_BIT(13)
+#define CPUID1_EDX_MCA X86_BIT(14)
+#define CPUID1_EDX_CMOV X86_BIT(15)
+#define CPUID1_EDX_PAT X86_BIT(16)
+#define CPUID1_EDX_PSE36 X86_BIT(17)
+#define CPUID1_EDX_PSN X86_BIT(18)
+#define CPUID1_EDX_CLFSH X86_BIT(19)
+#define CPUID1_EDX_DS X86_BIT(21)
+#define CPUID1_EDX_ACPI X86_BIT(22)
+#define CPUID1_EDX_MMX X86_BIT(23)
+#define CPUID1_EDX_FXSR X86_BIT(24)
+#define CPUID1_EDX_SSE X86_BIT(25)
+#define CPUID1_EDX_SSE2 X86_BIT(26)
+#define CPUID1_EDX_SS X86_BIT(27)
+#define CPUID1_EDX_HTT X86_BIT(28)
+#define CPUID1_EDX_TM X86_BIT(29)
+#define CPUID1_EDX_PBE X86_BIT(31)
+
+/* Leaf 7, subleaf 0, EBX */
+#define CPUID7_EBX_FSGSBASE X86_BIT(0)
+#define CPUID7_EBX_TSC_ADJUST X86_BIT(1)
+#define CPUID7_EBX_SGX X86_BIT(2)
+#define CPUID7_EBX_BMI1 X86_BIT(3)
+#define CPUID7_EBX_HLE X86_BIT(4)
+#define CPUID7_EBX_AVX2 X86_BIT(5)
+#define CPUID7_EBX_FDP_EXCPTN X86_BIT(6)
+#define CPUID7_EBX_SMEP X86_BIT(7)
+#define CPUID7_EBX_BMI2 X86_BIT(8)
+#define CPUID7_EBX_ERMS X86_BIT(9)
+#define CPUID7_EBX_INVPCID X86_BIT(10)
+#define CPUID7_EBX_RTM X86_BIT(11)
+#define CPUID7_EBX_RDT_M X86_BIT(12)
+#define CPUID7_EBX_FCS_FDS X86_BIT(13)
+#define CPUID7_EBX_MPX X86_BIT(14)
+#define CPUID7_EBX_RDT_A X86_BIT(15)
+#define CPUID7_EBX_AVX512F X86_BIT(16)
+#define CPUID7_EBX_AVX512DQ X86_BIT(17)
+#define CPUID7_EBX_RDSEED X86_BIT(18)
+#define CPUID7_EBX_ADX X86_BIT(19)
+#define CPUID7_EBX_SMAP X86_BIT(20)
+#define CPUID7_EBX_AVX512IFMA X86_BIT(21)
+#define CPUID7_EBX_CLFLUSHOPT X86_BIT(23)
+#define CPUID7_EBX_CLWB X86_BIT(24)
+#define CPUID7_EBX_PT X86_BIT(25)
+#define CPUID7_EBX_AVX512PF X86_BIT(26)
+#define CPUID7_EBX_AVX512ER X86_BIT(27)
+#define CPUID7_EBX_AVX512CD X86_BIT(28)
+#define CPUID7_EBX_SHA X86_BIT(29)
+#define CPUID7_EBX_AVX512BW X86_BIT(30)
+#define CPUID7_EBX_AVX512VL X86_BIT(31)
+
+/* Leaf 7, subleaf 0, ECX */
+#define CPUID7_ECX_PREFETCHWT1 X86_BIT(0)
+#define CPUID7_ECX_AVX512VBMI X86_BIT(1)
+#define CPUID7_ECX_UMIP X86_BIT(2)
+#define CPUID7_ECX_PKU X86_BIT(3)
+#define CPUID7_ECX_OSPKE X86_BIT(4)
+#define CPUID7_ECX_WAITPKG X86_BIT(5)
+#define CPUID7_ECX_AVX512VBMI2 X86_BIT(6)
+#define CPUID7_ECX_CET_SS X86_BIT(7)
+#define CPUID7_ECX_GFNI X86_BIT(8)
+#define CPUID7_ECX_VAES X86_BIT(9)
+#define CPUID7_ECX_VPCLMULQDQ X86_BIT(10)
+#define CPUID7_ECX_AVX512VNNI X86_BIT(11)
+#define CPUID7_ECX_AVX512BITALG X86_BIT(12)
+#define CPUID7_ECX_AVX512VPOPCNTDQ X86_BIT(14)
+#define CPUID7_ECX_LA57 X86_BIT(16)
+#define CPUID7_ECX_RDPID X86_BIT(22)
+#define CPUID7_ECX_KL X86_BIT(23)
+#define CPUID7_ECX_CLDEMOTE X86_BIT(25)
+#define CPUID7_ECX_MOVDIRI X86_BIT(27)
+#define CPUID7_ECX_MOVDIR64B X86_BIT(28)
+#define CPUID7_ECX_PKS X86_BIT(31)
+
+/* Leaf 7, subleaf 0, EDX */
+#define CPUID7_EDX_AVX512_4VNNIW X86_BIT(2)
+#define CPUID7_EDX_AVX512_4FMAPS X86_BIT(3)
+#define CPUID7_EDX_FSRM X86_BIT(4)
+#define CPUID7_EDX_UINTR X86_BIT(5)
+#define CPUID7_EDX_AVX512VP2INTERSECT X86_BIT(8)
+#define CPUID7_EDX_MD_CLEAR X86_BIT(10)
+#define CPUID7_EDX_SERIALIZE X86_BIT(14)
+#define CPUID7_EDX_IBT X86_BIT(20)
+#define CPUID7_EDX_SPEC_CTRL X86_BIT(26)
+#define CPUID7_EDX_STIBP X86_BIT(27)
+#define CPUID7_EDX_L1D_FLUSH X86_BIT(28)
+#define CPUID7_EDX_ARCH_CAP X86_BIT(29)
+#define CPUID7_EDX_CORE_CAP X86_BIT(30)
+#define CPUID7_EDX_SSBD X86_BIT(31)
+
+/* Leaf 0xd, subleaf 1, EAX; leaves 0x8000000x */
+#define CPUIDD1_EAX_XSAVEOPT X86_BIT(0)
+#define CPUIDD1_EAX_XSAVEC X86_BIT(1)
+#define CPUIDD1_EAX_XGETBV1 X86_BIT(2)
+#define CPUIDD1_EAX_XSAVES X86_BIT(3)
+#define CPUID80_1_ECX_LAHF X86_BIT(0)
+#define CPUID80_1_ECX_LZCNT X86_BIT(5)
+#define CPUID80_1_ECX_PREFETCHW X86_BIT(8)
+#define CPUID80_1_EDX_SYSCALL X86_BIT(11)
+#define CPUID80_1_EDX_NX X86_BIT(20)
+#define CPUID80_1_EDX_PAGE1GB X86_BIT(26)
+#define CPUID80_1_EDX_RDTSCP X86_BIT(27)
+#define CPUID80_1_EDX_LM X86_BIT(29)
+#define CPUID80_7_EDX_INVARIANT_TSC X86_BIT(8)

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* check-config: reads a socle.conf on the build host with the parser that Socle itself uses, and
+ * says what it understood or what is wrong. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "config.h"
+
+static const char help[] =
+    "Usage: check-config FILE\n"
+    "Checks a configuration of Socle and prints what each VM gets. FILE \"-\" is standard input.\n"
+    "Exit status: 0 the configuration is right, 1 it is not, 2 it could not be read.\n"
+    "\n"
+    "Example:\n"
+    "  $ cat socle.conf\n"
+    "  [vm linux]\n"
+    "  memory = 512M\n"
+    "  kernel = /boot/vmlinuz\n"
+    "  initrd = /boot/initrd.gz\n"
+    "  cmdline = console=ttyS0\n"
+    "  $ make check-config CONF=socle.conf\n"
+    "  socle.conf: OK, 1 VM\n"
+    "  linux: 1 vCPU, 512 MiB, kernel boot/vmlinuz, initrd boot/initrd.gz, console serial\n"
+    "         cmdline: console=ttyS0\n";
+
+static char *read_all(FILE *f, size_t *length)
+{
+	size_t size = 65536, used = 0;
+	char *text = malloc(size);
+	while (text && (used += fread(text + used, 1, size - used, f)) == size)
+		text = realloc(text, size *= 2);
+	*length = used;
+	return ferror(f) ? NULL : text;
+}
+
+static int print_file(void *opaque, const struct config_vm *vm, const char *key, const char *path)
+{
+	if (opaque == vm)
+		printf(", %s %s", key, path);
+	return 0;
+}
+
+static void print_vm(const struct config *c, const struct config_vm *vm)
+{
+	printf("%s: %u vCPU, %llu MiB", vm->name, vm->vcpus, (unsigned long long)(vm->memory >> 20));
+	config_for_each_file(c, print_file, (void *)vm);
+	printf(", console %s%s%s\n", vm->console == CONSOLE_SERIAL ? "serial" : "none",
+	       vm->testdev ? ", test device" : "", vm->autostart ? "" : ", not started at boot");
+	if (vm->cmdline[0])
+		printf("%*s  cmdline: %s\n", (int)strlen(vm->name), "", vm->cmdline);
+}
+
+int main(int argc, char **argv)
+{
+	static struct config c;
+	struct config_error err;
+	char message[512];
+	size_t length;
+	if (argc != 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+		fputs(help, argc == 2 ? stdout : stderr);
+		return argc == 2 ? 0 : 2;
+	}
+	FILE *f = strcmp(argv[1], "-") == 0 ? stdin : fopen(argv[1], "rb");
+	char *text = f ? read_all(f, &length) : NULL;
+	if (!text) {
+		perror(argv[1]);
+		return 2;
+	}
+	if (config_parse(&c, text, length, &err)) {
+		config_format_error(message, sizeof(message), argv[1], &err);
+		fprintf(stderr, "%s\n", message);
+		return 1;
+	}
+	printf("%s: OK, %u VM%s\n", argv[1], c.nr_vms, c.nr_vms == 1 ? "" : "s");
+	for (unsigned i = 0; i < c.nr_vms; i++)
+		print_vm(&c, &c.vms[i]);
+	return 0;
+}

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The bare guests: each directory in guests/bare is a program that tests the machine it runs on and counts
+(M1 to M7, M9, M14, M16 to M19, M24, M43, M44, M46, M66, M67; their sources name the rows)."""
+import glob
+import os
+import re
+
+import pytest
+from conftest import TOP
+
+GUESTS = sorted(os.path.basename(os.path.dirname(d)) for d in glob.glob(os.path.join(TOP, "guests/bare/*/"))
+                if not d.endswith("/lib/"))
+# What the command line tells a guest to leave out, because Bochs itself gets it wrong: in general, and in its
+# virtual-interrupt delivery.
+BOCHS_VID = "bochs bochs-vid"
+
+
+def vm(name, kernel, words):
+    return "[vm %s]\nmemory = 64\nkernel = %s.elf\ncmdline = %s\ntestdev = yes\n" % (name, kernel, words)
+
+
+def passes(machine):
+    """The guest's own count, and that it left by the debug exit port with 0."""
+    assert machine.status == 0, machine
+    counts = re.findall(r"^(?:\S+\| )?(\d+) passed, (\d+) failed, (\d+) skipped$", machine.socle, re.M)
+    assert len(counts) == 1, machine
+    passed, failed, skipped = map(int, counts[0])
+    assert passed > skipped and failed == 0, machine
+    assert machine.lines("left through the debug exit port, value 0"), machine
+
+
+@pytest.mark.parametrize("name", GUESTS)
+def test_guest(boot, guest, name):
+    passes(boot("[socle]\n" + vm(name, name, BOCHS_VID), {name + ".elf": guest(name)}))
+
+
+def test_timers_without_preemption_timer(boot, guest):
+    """test_features.py turns every feature off, with guests side by side; what measures time runs alone."""
+    m = boot("[socle]\npreemption_timer = off\n" + vm("irqchip", "irqchip", BOCHS_VID),
+             {"irqchip.elf": guest("irqchip")})
+    passes(m)
+    assert re.search(r"VT-x: .*preemption timer off", m.socle), m

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What surrounds a struct pc: I/O tables, local APICs, guest memory and a guest's end, as fakes that
+ * remember. Defines functions, so one file of a program includes it. */
+#pragma once
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fake_timer.h"
+#include "gmem.h"
+#include "guest.h"
+#include "host.h"
+#include "io.h"
+#include "lapic.h"
+#include "pc.h"
+
+#define BOARD_REGIONS 64
+static struct {
+	struct io_region port[BOARD_REGIONS], mem[BOARD_REGIONS];
+	unsigned nr_ports, nr_mems;
+	int fail_register; /* >= 0: the registration after that many fails */
+	int fail_heap;     /* >= 0: the allocation after that many fails */
+	long heap_blocks;
+	struct apic_sinks sinks;
+	bool extint;
+	struct apic_msg msg; /* the last one delivered */
+	unsigned messages;
+	int stopped;
+	u32 stop_code;
+	gpa_t hidden;
+	unsigned hides;
+	char console[256], debug[256];
+	unsigned console_n, debug_n, rooms;
+} board;
+
+#define BOARD_GUEST ((struct guest *)&board)
+
+/* A failed expectation: abort() is a failure for cmocka and for libFuzzer. */
+#define BOARD_CHECK(cond)                                                                                    \
+	do {                                                                                                 \
+		if (!(cond)) {                                                                               \
+			fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #cond);                           \
+			abort();                                                                             \
+		}                                                                                            \
+	} while (0)
+
+static inline void board_init(void)
+{
+	memset(&board, 0, sizeof(board));
+	board.fail_register = board.fail_heap = -1;
+	board.hidden = ~0ULL;
+}
+
+void *heap_alloc(size_t size)
+{
+	if (board.fail_heap == 0)
+		return NULL;
+	board.fail_heap -= board.fail_heap > 0;
+	board.heap_blocks++;
+	return calloc(1, size);
+}
+
+void heap_free(void *p)
+{
+	board.heap_blocks -= p != NULL;
+	free(p);
+}
+
+static inline int board_add(struct io_region *table, unsigned *n, const struct io_region *r)
+{
+	if (board.fail_register == 0)
+		return ERR_NOMEM;
+	board.fail_register -= board.fail_register > 0;
+	BOARD_CHECK(*n < BOARD_REGIONS && r->length && r->name && r->read && r->write && r->opaque);
+	BOARD_CHECK(r->width == 1 || r->width == 2 || r->width == 4 || r->width == 8);
+	for (unsigned i = 0; i < *n; i++)
+		BOARD_CHECK(r->base + r->length <= table[i].base ||
+			    table[i].base + table[i].length <= r->base);
+	table[(*n)++] = *r;
+	return 0;
+}
+
+static inline int board_remove(struct io_region *table, unsigned *n, u64 base, void *opaque)
+{
+	for (unsigned i = 0; i < *n; i++)
+		if (table[i].base == base && table[i].opaque == opaque) {
+			table[i] = table[--*n];
+			return 0;
+		}
+	BOARD_CHECK(!"region to be unregistered is there");
+	return ERR_NOENT;
+}
+
+int io_register_port(struct guest *g, const struct io_region *r)
+{
+	BOARD_CHECK(g == BOARD_GUEST);
+	return board_add(board.port, &board.nr_ports, r);
+}
+
+int io_register_mem(struct guest *g, const struct io_region *r)
+{
+	BOARD_CHECK(g == BOARD_GUEST);
+	return board_add(board.mem, &board.nr_mems, r);
+}
+
+int io_unregister_port(struct guest *g, u64 base, void *opaque)
+{
+	BOARD_CHECK(g == BOARD_GUEST);
+	return board_remove(board.port, &board.nr_ports, base, opaque);
+}
+
+int io_unregister_mem(struct guest *g, u64 base, void *opaque)
+{
+	BOARD_CHECK(g == BOARD_GUEST);
+	return board_remove(board.mem, &board.nr_mems, base, opaque);
+}
+
+static inline const struct io_region *board_find(bool mem, u64 address)
+{
+	const struct io_region *table = mem ? board.mem : board.port;
+	for (unsigned i = 0; i < (mem ? board.nr_mems : board.nr_ports); i++)
+		if (address - table[i].base < table[i].length)
+			return &table[i];
+	return NULL;
+}
+
+/* Wide or straddling accesses are split into bytes, which is the hardest case for a device. */
+static inline u64 board_read(bool mem, u64 address, unsigned size)
+{
+	const struct io_region *r = board_find(mem, address);
+	u64 v = 0, ones = ~0ULL >> (64 - 8 * size);
+	if (r && size <= r->width && address + size <= r->base + r->length)
+		return r->read(r->opaque, address - r->base, size) & ones;
+	if (size == 1)
+		return ones;
+	for (unsigned i = 0; i < size; i++)
+		v |= board_read(mem, address + i, 1) << (8 * i);
+	return v;
+}
+
+static inline void board_write(bool mem, u64 address, unsigned size, u64 value)
+{
+	const struct io_region *r = board_find(mem, address);
+	if (r && size <= r->width && address + size <= r->base + r->length)
+		r->write(r->opaque, address - r->base, size, value & ~0ULL >> (64 - 8 * size));
+	else
+		for (unsigned i = 0; size > 1 && i < size; i++)
+			board_write(mem, address + i, 1, value >> (8 * i));
+}
+
+void apic_set_sinks(struct guest *g, const struct apic_sinks *s)
+{
+	BOARD_CHECK(g == BOARD_GUEST);
+	board.sinks = *s;
+}
+
+void apic_set_extint(struct guest *g, bool asserted)
+{
+	BOARD_CHECK(g == BOARD_GUEST && asserted != board.extint);
+	board.extint = asserted;
+}
+
+unsigned apic_deliver(struct guest *g, const struct apic_msg *msg)
+{
+	BOARD_CHECK(g == BOARD_GUEST);
+	board.msg = *msg;
+	board.messages++;
+	return 1;
+}
+
+void guest_stop(struct guest *g, enum guest_stop why, u32 code)
+{
+	BOARD_CHECK(g == BOARD_GUEST && why != GUEST_RUNNING);
+	board.stopped = (int)why;
+	board.stop_code = code;
+}
+
+const char *guest_name(const struct guest *g)
+{
+	BOARD_CHECK(g == BOARD_GUEST);
+	return "board";
+}
+
+struct gmem *guest_mem(struct guest *g)
+{
+	BOARD_CHECK(g == BOARD_GUEST);
+	return (struct gmem *)&board.hidden;
+}
+
+int gmem_hide(struct gmem *m, gpa_t gpa)
+{
+	BOARD_CHECK(m == (struct gmem *)&board.hidden);
+	board.hidden = gpa;
+	board.hides++;
+	return gpa < 16 << 20 ? 0 : ERR_FAULT;
+}
+
+static inline void board_console(void *opaque, const u8 *buf, size_t n)
+{
+	BOARD_CHECK(opaque == &board);
+	for (size_t i = 0; i < n; i++)
+		board.console[board.console_n++ % sizeof(board.console)] = (char)buf[i];
+}
+
+static inline void board_debug(void *opaque, const u8 *buf, size_t n)
+{
+	BOARD_CHECK(opaque == &board);
+	for (size_t i = 0; i < n; i++)
+		board.debug[board.debug_n++ % sizeof(board.debug)] = (char)buf[i];
+}
+
+static inline void board_room(void *opaque)
+{
+	BOARD_CHECK(opaque == &board);
+	board.rooms++;
+}
+
+static inline struct pc *board_create(bool testdev)
+{
+	const struct pc_config cfg = {
+	    .ram_low = 64 << 20,
+	    .vcpus = 1,
+	    .testdev = testdev,
+	    .console_output = board_console,
+	    .debug_output = board_debug,
+	    .console_room = board_room,
+	    .opaque = &board,
+	};
+	return pc_create(BOARD_GUEST, &cfg);
+}

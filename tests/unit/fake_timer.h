@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Timers of include/sched.h over shim_tsc, for unit tests and fuzz targets of devices: defines the
+ * functions, so one file of a program includes it. */
+#pragma once
+
+#include "sched.h"
+#include "shim.h"
+
+#define FAKE_TIMERS 32
+static struct timer *fake_timers[FAKE_TIMERS];
+static unsigned fake_fired;
+
+void timer_init(struct timer *t, void (*fire)(void *opaque), void *opaque)
+{
+	*t = (struct timer){.fire = fire, .opaque = opaque};
+}
+
+void timer_cancel(struct timer *t)
+{
+	t->armed = false;
+	for (unsigned i = 0; i < FAKE_TIMERS; i++)
+		if (fake_timers[i] == t)
+			fake_timers[i] = NULL;
+}
+
+void timer_set(struct timer *t, u64 deadline_tsc)
+{
+	unsigned i = 0;
+	timer_cancel(t);
+	while (i < FAKE_TIMERS - 1 && fake_timers[i])
+		i++;
+	fake_timers[i] = t;
+	t->deadline = deadline_tsc;
+	t->armed = true;
+}
+
+static inline unsigned fake_timers_armed(void)
+{
+	unsigned n = 0;
+	for (unsigned i = 0; i < FAKE_TIMERS; i++)
+		n += fake_timers[i] != NULL;
+	return n;
+}
+
+static inline struct timer *fake_timer_first(void)
+{
+	struct timer *first = NULL;
+	for (unsigned i = 0; i < FAKE_TIMERS; i++)
+		if (fake_timers[i] && (!first || fake_timers[i]->deadline < first->deadline))
+			first = fake_timers[i];
+	return first;
+}
+
+/* As a CPU that is always there: each timer fires at its deadline. */
+static inline void fake_run_until(u64 tsc)
+{
+	for (struct timer *t; (t = fake_timer_first()) && t->deadline <= tsc;) {
+		if (t->deadline > shim_tsc)
+			shim_tsc = t->deadline;
+		timer_cancel(t);
+		fake_fired++;
+		t->fire(t->opaque);
+	}
+	shim_tsc = tsc;
+}
+
+/* As a CPU that was away: time passes first, then what is due fires once. */
+static inline void fake_skip_to(u64 tsc)
+{
+	struct timer *due[FAKE_TIMERS];
+	unsigned n = 0;
+	shim_tsc = tsc;
+	for (struct timer *t; (t = fake_timer_first()) && t->deadline <= tsc;) {
+		timer_cancel(t);
+		due[n++] = t;
+	}
+	for (unsigned i = 0; i < n; i++) {
+		fake_fired++;
+		due[i]->fire(due[i]->opaque);
+	}
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What unit tests have in place of a processor in ring 0: a VMCS in an array that counts accesses, the
+ * registers of x86_ops.h that a process may not touch, a CPU of its own. Defined in shim.c. */
+#pragma once
+
+#include "types.h"
+
+/* Indexed by encoding; the highest that vmcs.h knows is 0x6c16. */
+#define FAKE_VMCS_FIELDS 0x6c18
+extern u64 fake_vmcs[FAKE_VMCS_FIELDS];
+extern u32 fake_vmcs_reads[FAKE_VMCS_FIELDS];
+extern u32 fake_vmcs_writes[FAKE_VMCS_FIELDS];
+
+/* A field of vmcs.h without a trace in the counters: fake(GUEST_RIP) = 5. */
+#define fake(field) fake_vmcs[(field).encoding]
+#define fake_reads(field) fake_vmcs_reads[(field).encoding]
+#define fake_writes(field) fake_vmcs_writes[(field).encoding]
+
+struct cpu;
+extern struct cpu *fake_cpu; /* what this_cpu() returns */
+
+struct fake_registers {
+	u64 cr0, cr2, cr3, cr4, dr0, dr1, dr2, dr3, dr6, xcr0;
+};
+extern struct fake_registers fake_registers;
+
+/* CPUID of the build host's processor where it is NULL. */
+struct cpuid_regs;
+extern struct cpuid_regs (*fake_cpuid)(u32 leaf, u32 subleaf);

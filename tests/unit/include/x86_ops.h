@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Found before include/x86_ops.h in unit tests: the same functions, but control and debug registers and
+ * XCR0 are fields of fake_registers, and CPUID may be the test's. */
+#pragma once
+
+#include "fake_cpu.h"
+
+#define cpuid real_cpuid
+#define xgetbv real_xgetbv
+#define xsetbv real_xsetbv
+#define read_cr0 real_read_cr0
+#define write_cr0 real_write_cr0
+#define read_cr2 real_read_cr2
+#define write_cr2 real_write_cr2
+#define read_cr3 real_read_cr3
+#define write_cr3 real_write_cr3
+#define read_cr4 real_read_cr4
+#define write_cr4 real_write_cr4
+#define read_dr0 real_read_dr0
+#define write_dr0 real_write_dr0
+#define read_dr1 real_read_dr1
+#define write_dr1 real_write_dr1
+#define read_dr2 real_read_dr2
+#define write_dr2 real_write_dr2
+#define read_dr3 real_read_dr3
+#define write_dr3 real_write_dr3
+#define read_dr6 real_read_dr6
+#define write_dr6 real_write_dr6
+#include "../../../include/x86_ops.h"
+#undef cpuid
+#undef xgetbv
+#undef xsetbv
+#undef read_cr0
+#undef write_cr0
+#undef read_cr2
+#undef write_cr2
+#undef read_cr3
+#undef write_cr3
+#undef read_cr4
+#undef write_cr4
+#undef read_dr0
+#undef write_dr0
+#undef read_dr1
+#undef write_dr1
+#undef read_dr2
+#undef write_dr2
+#undef read_dr3
+#undef write_dr3
+#undef read_dr6
+#undef write_dr6
+
+static inline struct cpuid_regs cpuid(u32 leaf, u32 subleaf)
+{
+	return fake_cpuid ? fake_cpuid(leaf, subleaf) : real_cpuid(leaf, subleaf);
+}
+
+static inline u64 xgetbv(u32 index)
+{
+	(void)index;
+	return fake_registers.xcr0;
+}
+
+static inline void xsetbv(u32 index, u64 value)
+{
+	(void)index;
+	fake_registers.xcr0 = value;
+}
+
+#define FAKE_REG(reg)                                                                                        \
+	static inline u64 read_##reg(void)                                                                   \
+	{                                                                                                    \
+		return fake_registers.reg;                                                                   \
+	}                                                                                                    \
+	static inline void write_##reg(u64 v)                                                                \
+	{                                                                                                    \
+		fake_registers.reg = v;                                                                      \
+	}
+FAKE_REG(cr0)
+FAKE_REG(cr2)
+FAKE_REG(cr3)
+FAKE_REG(cr4)
+FAKE_REG(dr0)
+FAKE_REG(dr1)
+FAKE_REG(dr2)
+FAKE_REG(dr3)
+FAKE_REG(dr6)
+#undef FAKE_REG

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See shim.h. phys_to_virt() adds a constant, so page_alloc() here returns a host address minus
+ * that constant: the round trip works in a normal process. */
+#include "shim.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "host.h"
+#include "include/fake_cpu.h"
+#include "log.h"
+
+#define WEAK __attribute__((weak))
+
+u64 shim_tsc;
+unsigned shim_log_lines;
+char shim_last_log[512];
+int shim_quiet = 1;
+long shim_pages_in_use;
+long shim_fail_after = -1;
+
+u64 fake_vmcs[FAKE_VMCS_FIELDS];
+u32 fake_vmcs_reads[FAKE_VMCS_FIELDS];
+u32 fake_vmcs_writes[FAKE_VMCS_FIELDS];
+struct cpu *fake_cpu;
+struct fake_registers fake_registers;
+struct cpuid_regs (*fake_cpuid)(u32 leaf, u32 subleaf);
+
+WEAK void log_msg(enum log_level level, const char *fmt, ...)
+{
+	va_list ap;
+	va_start(ap, fmt);
+	(vsnprintf)(shim_last_log, sizeof(shim_last_log), fmt, ap);
+	va_end(ap);
+	shim_log_lines++;
+	if (!shim_quiet)
+		fprintf(stderr, "log %d: %s\n", level, shim_last_log);
+}
+
+WEAK void panic(const char *fmt, ...)
+{
+	va_list ap;
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputs("\n", stderr);
+	abort();
+}
+
+WEAK hpa_t page_alloc(unsigned order)
+{
+	void *p;
+	if (shim_fail_after == 0)
+		return PAGE_NONE;
+	if (shim_fail_after > 0)
+		shim_fail_after--;
+	p = aligned_alloc((size_t)PAGE_SIZE << order, (size_t)PAGE_SIZE << order);
+	if (!p)
+		return PAGE_NONE;
+	memset(p, 0xa5, (size_t)PAGE_SIZE << order);
+	shim_pages_in_use += 1L << order;
+	return virt_to_phys(p);
+}
+
+WEAK void page_free(hpa_t pa, unsigned order)
+{
+	shim_pages_in_use -= 1L << order;
+	free(phys_to_virt(pa));
+}
+
+WEAK hpa_t page_alloc_zeroed(unsigned order)
+{
+	hpa_t pa = page_alloc(order);
+	if (pa != PAGE_NONE)
+		memset(phys_to_virt(pa), 0, (size_t)PAGE_SIZE << order);
+	return pa;
+}
+
+WEAK u64 page_count_free(void)
+{
+	return (u64)1 << 20;
+}
+
+WEAK void page_on_shortage(bool (*release)(void))
+{
+	(void)release;
+}
+
+WEAK void *heap_alloc(size_t size)
+{
+	return calloc(1, size);
+}
+
+WEAK void heap_free(void *p)
+{
+	free(p);
+}
+
+WEAK u64 tsc_now(void)
+{
+	return shim_tsc;
+}
+
+WEAK u64 tsc_hz(void)
+{
+	return 1000000000; /* one tick per nanosecond */
+}
+
+WEAK u64 tsc_to_ns(u64 ticks)
+{
+	return ticks;
+}
+
+WEAK u64 ns_to_tsc(u64 ns)
+{
+	return ns;
+}
+
+WEAK u64 wall_seconds(void)
+{
+	return 1700000000 + shim_tsc / 1000000000;
+}

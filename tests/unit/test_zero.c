@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The pool of zeroed pages (M51: memory on demand, at a price that idle CPUs paid). */
+#include "frames.h"
+
+#include "ept/zero.h"
+#include "gmem.h"
+
+static void test_idle_zero(void **state)
+{
+	const u64 nothing[512] = {0};
+	unsigned ready = 0;
+	hpa_t page;
+
+	(void)state;
+	frames_in_use = FRAMES - 5000; /* a small machine */
+	while (gmem_idle_zero())
+		assert_true(++ready <= 2000);
+	assert_int_equal(ready, 905); /* as soon as free < 4096 */
+	frames_in_use = FRAMES - 50000 + ready;
+	while (gmem_idle_zero())
+		ready++;
+	assert_int_equal(ready, 10000); /* a quarter of the 40000 left */
+	frames_in_use = ready;
+	frames_fail_after = 0; /* all come from the pool, then there is none */
+	for (unsigned i = 0; i < ready; i++) {
+		page = zero_page_get();
+		assert_memory_equal(phys_to_virt(page), nothing, sizeof(nothing));
+		memset(phys_to_virt(page), 0xff, PAGE_SIZE);
+		page_free(page, 0);
+	}
+	assert_int_equal(zero_page_get(), PAGE_NONE);
+	assert_false(gmem_idle_zero());
+	frames_fail_after = -1;
+	assert_true(gmem_idle_zero());
+	page = zero_page_get();
+	assert_memory_equal(phys_to_virt(page), nothing, sizeof(nothing));
+	page_free(page, 0);
+	assert_true(gmem_idle_zero() && gmem_idle_zero());
+	assert_ptr_equal(frames_release, gmem_idle_drain);
+	assert_true(gmem_idle_drain());
+	assert_false(gmem_idle_drain());
+	assert_int_equal(frames_in_use, 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_idle_zero),
+	};
+
+	return cmocka_run_group_tests_name("pool of zeroed pages (M51)", tests, NULL, NULL);
+}

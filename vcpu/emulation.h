@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From an exit to the instruction emulator and back (private to vcpu/). */
+#pragma once
+
+#include "vcpu.h"
+
+int emulation_create(struct vcpu *v);
+void emulation_destroy(struct vcpu *v);
+/* Executes the instruction at RIP, which accessed gpa; where linear_valid is set the VMCS has the linear
+ * address of that access. */
+void emulation_run(struct vcpu *v, gpa_t gpa, bool linear_valid);
+/* fastlane.c: the same for the commonest instructions; false: nothing was done, take the long way. */
+bool fastlane_run(struct vcpu *v, gpa_t gpa);
+/* INS or OUTS, by the exit qualification. */
+void emulation_string_io(struct vcpu *v, u64 qualification);
+
+/* io.c: what a guest's access to a port or to memory-mapped I/O gives. size 1, 2, 4 or 8. */
+u64 io_read(struct guest *g, bool port, u64 address, unsigned size);
+void io_write(struct guest *g, bool port, u64 address, unsigned size, u64 value);

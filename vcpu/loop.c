@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The life of a vCPU (virtual CPU): an exit is dispatched, requests are served, the guest goes on. */
+#include "vcpu.h"
+
+#include "apicv.h"
+#include "exit.h"
+#include "host.h"
+#include "lapic_regs.h"
+#include "log.h"
+#include "switch.h"
+#include "x86_ops.h"
+
+/* The interrupts that event_prepare() may take: the 8259 pair's, and the local APIC's where no
+ * hardware delivers them. */
+static int interrupt_peek(void *opaque)
+{
+	struct vcpu *v = opaque;
+	if (lapic_extint_pending(&v->lapic))
+		return 0; /* the vector is known only after the acknowledge cycle */
+	return v->lapic.hw_vid ? -1 : lapic_deliverable(&v->lapic);
+}
+
+static int interrupt_accept(void *opaque, int vector)
+{
+	struct vcpu *v = opaque;
+	if (lapic_extint_pending(&v->lapic))
+		return lapic_extint_ack(&v->lapic);
+	lapic_accept(&v->lapic, (u8)vector);
+	return vector;
+}
+
+static bool vcpu_can_wake(struct vcpu *v)
+{
+	if (event_pending(&v->events))
+		return true;
+	u64 rflags = vmread(GUEST_RFLAGS);
+	if (unlikely(rflags & RFLAGS_TF) && vmread(GUEST_PENDING_DEBUG))
+		return true; /* the single-step trap of the HLT itself */
+	if (!(rflags & RFLAGS_IF))
+		return false;
+	return lapic_extint_pending(&v->lapic) || lapic_deliverable(&v->lapic) >= 0;
+}
+
+__attribute__((noreturn)) static void vcpu_stop(struct vcpu *v)
+{
+	struct guest *g = v->guest;
+	if (g->stop == GUEST_CRASHED)
+		vcpu_dump(v);
+	vcpu_unload(v);
+	if (--g->nr_running == 0)
+		work_queue(&g->stopped_work);
+	task_exit();
+}
+
+static void vcpu_serve_events(struct vcpu *v)
+{
+	const struct event_source source = {interrupt_peek, interrupt_accept, v};
+	lapic_sync(&v->lapic);
+	if (v->lapic.hw_vid)
+		apicv_sync(v);
+	if (!event_prepare(&v->events, &source))
+		guest_stop(v->guest, GUEST_RESET, GUEST_TRIPLE_FAULT);
+	if (!v->lapic.hw_vid && v->caps->tpr_shadow)
+		apicv_set_tpr_threshold(v);
+}
+
+/* The order is ept.h's: the generation is read before the invalidation that it stands for. */
+static void vcpu_flush(struct vcpu *v)
+{
+	struct guest *g = v->guest;
+	u64 gen = __atomic_load_n(&g->ept.flush_gen, __ATOMIC_ACQUIRE), oldest = gen;
+	ept_invalidate(&g->ept);
+	__atomic_store_n(&v->ept_gen, gen, __ATOMIC_RELEASE);
+	for (unsigned i = 0; i < g->nr_vcpus; i++)
+		oldest = MIN(oldest, __atomic_load_n(&g->vcpus[i]->ept_gen, __ATOMIC_ACQUIRE));
+	ept_reclaim(&g->ept, oldest);
+}
+
+static void halted_wake(struct vcpu *v)
+{
+	lapic_sync(&v->lapic);
+	if (vcpu_can_wake(v))
+		__atomic_fetch_and(&v->attention, ~VCPU_HALTED, __ATOMIC_RELAXED);
+}
+
+static void vcpu_serve(struct vcpu *v)
+{
+	/* Acquire: what the requester wrote before it set the bit is visible now. */
+	u32 bits = __atomic_fetch_and(&v->attention, ~VCPU_REQUESTS, __ATOMIC_ACQUIRE);
+	if (bits & VCPU_REQ_STOP)
+		vcpu_stop(v);
+	if (bits & VCPU_REQ_FLUSH)
+		vcpu_flush(v);
+	if (bits & VCPU_REQ_APIC_MODE)
+		apicv_update_mode(v);
+	if (bits & VCPU_REQ_INIT)
+		vcpu_accept_init(v);
+	if (bits & VCPU_REQ_SIPI)
+		vcpu_accept_sipi(v);
+	if (bits & VCPU_REQ_NMI)
+		event_raise_nmi(&v->events);
+	if (bits & VCPU_REQ_NMI_AGAIN)
+		event_raise_nmi(&v->events);
+	if (v->attention & VCPU_HALTED)
+		halted_wake(v);
+	if (!(v->attention & (VCPU_HALTED | VCPU_WAIT_SIPI)))
+		vcpu_serve_events(v);
+}
+
+/* Whether the 8259 pair or the IOAPIC may send what does not need interrupts enabled. */
+static bool nmi_may_come(const struct vcpu *v)
+{
+	const struct apic_sinks *sinks = &v->guest->sinks;
+	u32 lint0 = *(const u32 *)(v->lapic.page + LAPIC_LVT_LINT0);
+	bool lint0_nmi = !(lint0 & LVT_MASKED) && (lint0 & LVT_DELIVERY) >> LVT_DELIVERY_SHIFT == APIC_NMI;
+	return lint0_nmi || (sinks->nmi_source && sinks->nmi_source(sinks->eoi_opaque));
+}
+
+/* A lone vCPU that halted with interrupts off and has no NMI to come will never run again. */
+static bool vcpu_halted_for_ever(const struct vcpu *v)
+{
+	return (v->attention & VCPU_HALTED) && v->guest->nr_vcpus == 1 &&
+	       !(vmread(GUEST_RFLAGS) & RFLAGS_IF) && !nmi_may_come(v);
+}
+
+static void vcpu_wait(struct vcpu *v)
+{
+	if (vcpu_halted_for_ever(v)) {
+		guest_stop(v->guest, GUEST_HALTED, 0);
+		return;
+	}
+	task_block();
+	vcpu_load(v);
+	switch_forget_apic_timer(); /* the idle loop has armed it */
+}
+
+/* Makes the next deadline of this CPU end the guest's run; false when it has passed already. Only the
+ * low 32 bits count down: a deadline further away costs an exit in between. */
+static inline bool vcpu_arm_deadline(const struct vcpu *v)
+{
+	u64 next = timer_next(), now = rdtsc();
+	if (unlikely(next <= now))
+		return false;
+	if (likely(v->preemption_shift != NO_PREEMPTION_TIMER))
+		vmcs_write_raw(PREEMPTION_TIMER.encoding, (next - now) >> v->preemption_shift);
+	else
+		switch_arm_apic_timer(next);
+	return true;
+}
+
+/* Everything but going straight on. */
+__attribute__((noinline)) static void vcpu_prepare_entry(struct vcpu *v)
+{
+	for (;;) {
+		if (!vcpu_arm_deadline(v))
+			timer_run(rdtsc());
+		else if (v->attention & VCPU_REQUESTS)
+			vcpu_serve(v);
+		else if (v->attention)
+			vcpu_wait(v);
+		else if (task_should_yield()) {
+			task_yield();
+			vcpu_load(v);
+		} else
+			return;
+	}
+}
+
+__attribute__((noinline)) static void entry_invalid(struct vcpu *v, u32 reason)
+{
+	guest_fail(v->guest, "VM entry failed: exit reason 0x%x, qualification 0x%lx", reason,
+		   vmread(EXIT_QUALIFICATION));
+	vcpu_prepare_entry(v);
+}
+
+void vcpu_exit(void *slot)
+{
+	struct vcpu *v = slot;
+	u32 reason = vmread(EXIT_REASON);
+	if (unlikely(reason >= VCPU_EXIT_REASONS)) {
+		entry_invalid(v, reason);
+		return;
+	}
+	v->exits[reason]++;
+	exit_table[reason].handler(v);
+	/* A slice that ends is a deadline; so the scheduler need not be asked here. */
+	if (unlikely(v->attention || !vcpu_arm_deadline(v)))
+		vcpu_prepare_entry(v);
+}
+
+void vcpu_entry_failed(void *slot)
+{
+	struct vcpu *v = slot;
+	u32 error = vmread(INSTRUCTION_ERROR);
+	/* 5: the VMCS has not been launched since it was loaded here; the stub's VMLAUNCH follows. */
+	if (error == 5)
+		return;
+	guest_fail(v->guest, "VM entry failed: error %u, %s", error, vmx_error_name(error));
+	vcpu_prepare_entry(v);
+}
+
+/* The vCPU's task begins here. */
+void vcpu_run(void *opaque)
+{
+	struct vcpu *v = opaque;
+	vcpu_load(v);
+	vcpu_prepare_entry(v);
+	vmx_enter(v->regs);
+}

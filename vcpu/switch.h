@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Moving a vCPU onto and off a physical CPU (private to vcpu/). */
+#pragma once
+
+#include "vcpu.h"
+
+/* What vcpu/ keeps for each CPU; struct cpu points to it. */
+struct vcpu_cpu {
+	struct vcpu *loaded; /* whose VMCS is current and whose registers are live; NULL: nobody's */
+	u64 apic_deadline;   /* what the local APIC timer is armed for; ~0: unknown or nothing */
+};
+
+int switch_init(void); /* once per CPU */
+/* The vCPU leaves this CPU: its live registers are saved, its VMCS is cleared. */
+void vcpu_unload(struct vcpu *v);
+/* Arms this CPU's APIC timer unless it is armed for that already. */
+void switch_arm_apic_timer(u64 deadline);
+void switch_forget_apic_timer(void);
+/* The size and the bits of XSAVE state that guests may enable. */
+u64 switch_xcr0_allowed(void);
+int switch_create(struct vcpu_extra *x);
+void switch_destroy(struct vcpu_extra *x);
+void switch_reset(struct vcpu *v); /* power-up values; the vCPU must be loaded */
+
+void vcpu_dump(struct vcpu *v);
+void vcpu_accept_init(struct vcpu *v);
+void vcpu_accept_sipi(struct vcpu *v);
+void vcpu_run(void *opaque);

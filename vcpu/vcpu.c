@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Making and unmaking a vCPU (virtual CPU), and asking it for something from outside. */
+#include "vcpu.h"
+
+#include "apicv.h"
+#include "cpuid.h"
+#include "emulation.h"
+#include "exit.h"
+#include "guest_internal.h"
+#include "host.h"
+#include "log.h"
+#include "msr.h"
+#include "switch.h"
+#include "x86.h"
+#include "x86_ops.h"
+
+#define INTERCEPTED (BIT(VEC_DB) | BIT(VEC_AC) | BIT(VEC_MC))
+
+int vcpu_init(const struct vmx_caps *caps)
+{
+	msr_init();
+	int rc = switch_init();
+	return rc ? rc : apicv_init(caps);
+}
+
+/* #DB and #AC are taken so that a guest whose handler faults again for ever cannot keep the CPU in
+ * event delivery, where no interrupt comes through; #MC because it is ours. */
+static void write_controls(struct vcpu *v)
+{
+	const struct vmx_caps *c = v->caps;
+	vmwrite(PIN_CONTROLS, c->pin);
+	vmwrite(PROC_CONTROLS, c->proc);
+	vmwrite(PROC_CONTROLS2, c->proc2);
+	vmwrite(EXIT_CONTROLS, c->exit);
+	vmwrite(ENTRY_CONTROLS, c->entry);
+	vmwrite(EXCEPTION_BITMAP, (u32)INTERCEPTED);
+	vmwrite(PF_ERROR_MASK, 0);
+	vmwrite(PF_ERROR_MATCH, 0);
+	vmwrite(CR3_TARGET_COUNT, 0);
+	vmwrite(EXIT_MSR_STORE_COUNT, 0);
+	vmwrite(EXIT_MSR_LOAD_COUNT, 0);
+	vmwrite(ENTRY_MSR_LOAD_COUNT, 0);
+	vmwrite(VMCS_LINK_POINTER, ~(u64)0);
+	vmwrite(EPT_POINTER, v->guest->ept.eptp);
+	if (v->vpid)
+		vmwrite(VPID, v->vpid);
+	v->events.proc = c->proc;
+}
+
+/* The frame lies at the top of the vCPU's stack, below the slot with its pointer; the task starts
+ * below the frame, so that the first entry finds it whole. */
+static int stack_setup(struct vcpu *v)
+{
+	v->stack = stack_alloc(VCPU_STACK_PAGES);
+	if (!v->stack)
+		return ERR_NOMEM;
+	u64 *slot = (u64 *)v->stack - 2;
+	*slot = (u64)v;
+	v->regs = slot - VMX_FRAME_REGS;
+	task_init(&v->task, v->regs - 2, vcpu_run, v);
+	return 0;
+}
+
+static void vcpu_write_vmcs(struct vcpu *v)
+{
+	vcpu_load(v);
+	vmcs_write_host(this_cpu(), (u64)v->stack - 16);
+	write_controls(v);
+	vcpu_reset_state(v);
+	apicv_setup(v);
+}
+
+static int vcpu_setup(struct vcpu *v)
+{
+	int rc = lapic_init(&v->lapic, v, v->id, v->id == 0);
+	if (rc)
+		return rc;
+	v->lapic.phys_bits = (u8)cpuid_phys_bits(v->guest->cpuid);
+	v->lapic.x2apic_allowed = true;
+	rc = stack_setup(v);
+	rc = rc ? rc : switch_create(&v->extra);
+	rc = rc ? rc : emulation_create(v);
+	rc = rc ? rc : vmcs_create(&v->vmcs, v->caps);
+	if (!rc)
+		vcpu_write_vmcs(v);
+	return rc;
+}
+
+static void vcpu_destroy(struct vcpu *v)
+{
+	vcpu_unload(v);
+	vmcs_destroy(&v->vmcs);
+	emulation_destroy(v);
+	switch_destroy(&v->extra);
+	if (v->stack)
+		stack_free(v->stack, VCPU_STACK_PAGES);
+	lapic_destroy(&v->lapic);
+	heap_free(v);
+}
+
+int vcpu_create(struct guest *g, unsigned id)
+{
+	/* Unique among the vCPUs that a CPU may have cached translations for; 0 is the host's. */
+	static u16 next_vpid = 1;
+	struct vcpu *v = heap_alloc(sizeof(*v));
+	if (!v)
+		return ERR_NOMEM;
+	ASSERT(id == g->nr_vcpus && id < GUEST_MAX_VCPUS);
+	v->guest = g;
+	v->caps = g->caps;
+	v->id = id;
+	v->attention = id == 0 ? 0 : VCPU_WAIT_SIPI;
+	/* Whether string instructions are fast is the processor's to say: kernels choose by it. */
+	v->misc_enable = (rdmsr(MSR_MISC_ENABLE) & MISC_ENABLE_FAST_STRING) | MISC_ENABLE_BTS_UNAVAIL |
+			 MISC_ENABLE_PEBS_UNAVAIL;
+	v->vmcs.pa = PAGE_NONE;
+	v->preemption_shift = v->caps->preemption_timer ? (u8)v->caps->preemption_shift : NO_PREEMPTION_TIMER;
+	gmem_tlb_reset(&v->tlb);
+	if (v->caps->vpid) {
+		v->vpid = next_vpid;
+		next_vpid = next_vpid == 0xffff ? 1 : (u16)(next_vpid + 1);
+	}
+	int rc = vcpu_setup(v);
+	if (rc) {
+		vcpu_destroy(v);
+		return rc;
+	}
+	if (v->vpid)
+		vmx_invvpid_single(v->vpid);
+	g->vcpus[g->nr_vcpus++] = v;
+	return 0;
+}
+
+void guest_free_vcpus(struct guest *g)
+{
+	while (g->nr_vcpus) {
+		vcpu_destroy(g->vcpus[--g->nr_vcpus]);
+		g->vcpus[g->nr_vcpus] = NULL;
+	}
+}
+
+void vcpu_request(struct vcpu *v, u32 bits)
+{
+	/* Release: what the request is about is visible before the bit. */
+	u32 old = __atomic_fetch_or(&v->attention, bits, __ATOMIC_RELEASE);
+	if (unlikely(old & bits & VCPU_REQ_NMI))
+		__atomic_fetch_or(&v->attention, VCPU_REQ_NMI_AGAIN, __ATOMIC_RELEASE);
+	if ((old & bits) != bits)
+		task_wake(&v->task);
+}
+
+void vcpu_dump(struct vcpu *v)
+{
+	static const char *const names[] = {"RAX", "RCX", "RDX", "RBX", "RSP", "RBP", "RSI", "RDI",
+					    "R8",  "R9",  "R10", "R11", "R12", "R13", "R14", "R15"};
+	log_error("%s: vCPU %u stopped: %s", v->guest->name, v->id, v->guest->why);
+	for (unsigned i = 0; i < VMX_FRAME_REGS; i += 4)
+		log_error("%s  %-3s %016lx %-3s %016lx %-3s %016lx %-3s %016lx", v->guest->name, names[i],
+			  vcpu_reg(v, i), names[i + 1], vcpu_reg(v, i + 1), names[i + 2], vcpu_reg(v, i + 2),
+			  names[i + 3], vcpu_reg(v, i + 3));
+	vmcs_dump(v->guest->name);
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of the configuration parser share: the parser's state, spans of text, the key
+ * tables. */
+#pragma once
+
+#include "config.h"
+
+/* A piece of the file; not terminated. */
+struct span {
+	const char *s;
+	size_t n;
+};
+
+struct config_parser {
+	struct config *config;
+	struct config_error *err;
+	unsigned line;
+	bool in_socle;                         /* in [socle], else in vm's section */
+	struct config_vm *vm;                  /* NULL: not in a [vm] section */
+	unsigned socle_line;                   /* of the [socle] header; 0: not seen */
+	unsigned socle_lines[CONFIG_MAX_KEYS]; /* where each key of [socle] stood */
+};
+
+struct config_key {
+	const char *name;
+	const char *expected; /* completes "expected ..." */
+	/* Stores value at field. Fails through config_fail(). */
+	int (*set)(struct config_parser *p, const struct config_key *key, struct span value, void *field);
+	const void *arg; /* for set(): a table of words, or why the key is refused */
+	size_t offset;   /* of the field in struct config_socle or struct config_vm */
+	bool repeats;
+	bool rest_of_line; /* the value may hold '#' and ';' and may be empty */
+};
+
+struct config_key_table {
+	const struct config_key *keys;
+	unsigned count;
+};
+
+extern const struct config_key_table config_socle_keys;
+extern const struct config_key_table config_vm_keys;
+
+/* Records the first error; always returns ERR_INVAL. */
+int config_fail(struct config_parser *p, const char *key, const char *fmt, ...) PRINTF(3, 4);
+
+/* ---- config_text.c ---- */
+struct span span_trim(struct span v);
+struct span span_take(struct span *v, size_t n); /* cuts the first n bytes off v */
+bool span_equal(struct span v, const char *word);
+bool span_equal_nocase(struct span v, const char *word);
+bool char_is_blank(char c);
+/* For messages: at most size - 1 bytes, what cannot be printed becomes '?'. */
+void span_show(struct span v, char *buf, size_t size);
+/* Cuts a comment that starts with '#' or ';' at the start or after a blank; quoted text is skipped. */
+struct span span_cut_comment(struct span v);
+/* Removes one pair of quotes around the whole. False: a quote is opened and never closed. */
+bool span_unquote(struct span *v);
+/* The name among names[] that was probably meant, or NULL. */
+const char *span_closest(struct span v, const char *const *names, unsigned count);
+
+/* ---- config_check.c ---- */
+/* What only the whole file can tell: missing keys, keys that exclude each other. */
+int config_check(struct config_parser *p);

@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The guests' consoles: each guest's COM1 is one stream on the operator's terminal; what is typed goes
+ * to the guest in the foreground, as fast as its UART takes it. Order of locks: a console's, then its
+ * UART's, then the operator console's in host/. */
+#include "host.h"
+#include "keys.h"
+#include "ring.h"
+#include "spinlock.h"
+#include "vm.h"
+
+#define OWN_NAME "socle" /* of the stream with what Socle itself has to say */
+
+struct vm_console {
+	struct vm *vm;
+	struct console_stream *stream;
+	struct spinlock lock; /* input, overflow, pc */
+	struct pc *pc;        /* the machine that input is meant for */
+	bool overflow;        /* input was lost, and the operator told so */
+	struct ring input;
+};
+
+/* The operator's end. Input arrives in the interrupt handler of one CPU. */
+static struct {
+	struct keys keys;
+	struct console_stream *stream;               /* for what Socle itself has to say */
+	struct vm_console *consoles[CONFIG_MAX_VMS]; /* by place in the configuration; NULL: none */
+	struct vm_console *front;
+} operator;
+
+static void say(const char *text)
+{
+	if (!operator.stream)
+		return;
+	console_write(operator.stream, text, strlen(text));
+	console_write(operator.stream, "\r\n", 2);
+}
+
+static unsigned console_number(const struct vm_console *c)
+{
+	return (unsigned)(c->vm->config - vm_host.config.vms) + 1;
+}
+
+/* ---- input ---- */
+
+/* Hands over what the guest's UART has room for. With the lock. */
+static void input_drain(struct vm_console *c)
+{
+	for (;;) {
+		size_t n;
+		const u8 *buf = ring_peek(&c->input, &n);
+		if (!n)
+			break;
+		size_t taken = pc_console_input(c->pc, buf, n);
+		ring_drop(&c->input, taken);
+		if (taken < n)
+			return; /* the UART remembers, and vm_console_room() follows */
+	}
+	c->overflow = false;
+}
+
+static void input_feed(struct vm_console *c, const u8 *buf, size_t n)
+{
+	bool lost = false;
+	if (!c || !n || !c->vm->pc)
+		return;
+	spin_lock(&c->lock);
+	if (c->pc != c->vm->pc) {
+		/* The VM was started again: what its last life did not read is not for this one. */
+		ring_clear(&c->input);
+		c->pc = c->vm->pc;
+	}
+	if (ring_put(&c->input, buf, n) < n && !c->overflow)
+		lost = c->overflow = true;
+	input_drain(c);
+	spin_unlock(&c->lock);
+	if (lost)
+		say("the guest does not read: input is lost");
+}
+
+void vm_console_room(struct vm *vm)
+{
+	struct vm_console *c = vm->console;
+	if (!c)
+		return;
+	spin_lock(&c->lock);
+	if (c->pc == vm->pc)
+		input_drain(c);
+	spin_unlock(&c->lock);
+}
+
+/* ---- the operator's commands ---- */
+
+/* One line of several, while Socle's own stream is in the foreground. */
+static void tell(const char *key, const char *what, const char *name, const char *note)
+{
+	char line[96];
+	snprintf(line, sizeof(line), OWN_NAME "| Ctrl-] %-8s%s%s%s", key, what, name, note);
+	say(line);
+}
+
+/* In the foreground for once, so that the guest's line is not shown again after each of these. */
+static void show_help(void)
+{
+	console_set_foreground(operator.stream);
+	tell("q", "power the machine off", "", "");
+	tell("n", "console of the next guest", "", "");
+	tell("Ctrl-]", "a Ctrl-] for the guest", "", "");
+	for (unsigned i = 0; i < 9; i++) {
+		const struct vm_console *c = operator.consoles[i];
+		const char key[] = {(char)('1' + i), '\0'};
+		if (c)
+			tell(key, "console of ", c->vm->config->name,
+			     c == operator.front ? " (this one)" : "");
+	}
+	console_set_foreground(operator.front ? operator.front->stream : NULL);
+}
+
+static void bring_to_front(struct vm_console *c)
+{
+	char line[64];
+	operator.front = c;
+	console_set_foreground(c ? c->stream : NULL);
+	if (!c)
+		return;
+	snprintf(line, sizeof(line), "console of %s", c->vm->config->name);
+	say(line);
+}
+
+/* The console behind front in the order of the configuration, round and round. */
+static struct vm_console *next_console(void)
+{
+	unsigned start = operator.front ? console_number(operator.front) : 0;
+	for (unsigned i = 0; i < CONFIG_MAX_VMS; i++) {
+		struct vm_console *c = operator.consoles[(start + i) % CONFIG_MAX_VMS];
+		if (c)
+			return c;
+	}
+	return NULL;
+}
+
+static void select_console(unsigned number)
+{
+	struct vm_console *c = operator.consoles[number - 1];
+	if (c)
+		bring_to_front(c);
+	else
+		say("no guest with a console has that number");
+}
+
+static void obey(enum key_action action, unsigned number)
+{
+	switch (action) {
+	case KEY_HELP:
+		show_help();
+		break;
+	case KEY_QUIT:
+		say("the operator powers the machine off");
+		vm_power_off();
+	case KEY_NEXT:
+		bring_to_front(next_console());
+		break;
+	case KEY_SELECT:
+		select_console(number);
+		break;
+	case KEY_UNKNOWN:
+		say("not a command: Ctrl-] ? shows them");
+		break;
+	case KEY_PASS:
+	case KEY_WAIT:
+		break;
+	}
+}
+
+/* Bytes from the operator's terminal; those for the guest are handed over in runs. */
+static void on_input(void *opaque, const u8 *buf, size_t n)
+{
+	size_t run = 0;
+	(void)opaque;
+	for (size_t i = 0; i < n; i++) {
+		unsigned number = 0;
+		enum key_action action = keys_step(&operator.keys, buf[i], &number);
+		if (action == KEY_PASS)
+			continue;
+		input_feed(operator.front, buf + run, i - run);
+		run = i + 1;
+		obey(action, number);
+	}
+	input_feed(operator.front, buf + run, n - run);
+}
+
+/* ---- life ---- */
+
+void vm_console_init(void)
+{
+	operator.stream = console_open(OWN_NAME);
+	console_set_input(on_input, NULL);
+}
+
+int vm_console_open(struct vm *vm)
+{
+	if (vm->config->console == CONSOLE_NONE)
+		return 0;
+	struct vm_console *c = heap_alloc(sizeof(*c));
+	if (!c)
+		return ERR_NOMEM;
+	c->vm = vm;
+	c->stream = console_open(vm->config->name);
+	if (!c->stream) {
+		heap_free(c);
+		return ERR_NOMEM;
+	}
+	vm->console = c;
+	operator.consoles[console_number(c) - 1] = c;
+	if (!operator.front) {
+		operator.front = c;
+		console_set_foreground(c->stream);
+	}
+	return 0;
+}
+
+void vm_console_close(struct vm *vm)
+{
+	struct vm_console *c = vm->console;
+	if (!c)
+		return;
+	vm->console = NULL;
+	operator.consoles[console_number(c) - 1] = NULL;
+	if (operator.front == c)
+		bring_to_front(next_console());
+	console_close(c->stream);
+	heap_free(c);
+}
+
+void vm_console_output(void *opaque, const u8 *buf, size_t n)
+{
+	struct vm *vm = opaque;
+	if (vm->console)
+		console_write(vm->console->stream, (const char *)buf, n);
+}

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Socle from its first C function to the scheduler's loop: a list of named steps. */
+#include "host.h"
+#include "log.h"
+#include "vm.h"
+
+__attribute__((noreturn)) void socle_main(const struct boot_info *bi);
+
+static void configure(const struct boot_info *bi)
+{
+	struct config_error err;
+	char line[LOG_LINE_MAX];
+	/* The loader has parsed the same text with the same parser: an error here is ours. */
+	if (config_parse(&vm_host.config, phys_to_virt(bi->config_base), bi->config_size, &err)) {
+		config_format_error(line, sizeof(line), "socle.conf", &err);
+		panic("%s", line);
+	}
+	log_set_level((enum log_level)vm_host.config.socle.log_level);
+}
+
+static void enter_vmx(void)
+{
+	const struct config_features *f = &vm_host.config.socle.features;
+	const struct vmx_wishes wishes = {
+	    .vid = f->vid,
+	    .tpr_shadow = f->tpr_shadow,
+	    .vpid = f->vpid,
+	    .preemption_timer = f->preemption_timer,
+	    .ept_1g = f->ept_1g,
+	    .ept_ad = f->ept_ad,
+	};
+	char text[LOG_LINE_MAX];
+	if (vmx_probe(&vm_host.caps, &wishes, text, sizeof(text)))
+		panic("this processor cannot run Socle: %s", text);
+	if (vmx_on(this_cpu(), &vm_host.caps))
+		panic("VMX operation could not be entered");
+	if (vcpu_init(&vm_host.caps))
+		panic("no memory for the virtual CPUs' tables");
+	vmx_describe(&vm_host.caps, text, sizeof(text));
+	log_info("VT-x: %s", text);
+}
+
+/* What Socle itself costs: memory that is neither free nor a guest's nor a file, and time without the
+ * reading of files. */
+static void report_cost(const struct boot_info *bi)
+{
+	u64 taken = 0;
+	for (u32 i = 0; i < bi->nr_mem; i++)
+		if (bi->mem[i].type <= BOOT_MEM_IMAGE)
+			taken += bi->mem[i].length;
+	taken -= page_count_free() << PAGE_SHIFT;
+	for (unsigned i = 0; i < vm_host.nr_vms; i++)
+		taken -= vm_host.vms[i]->guest.mem.populated_pages << PAGE_SHIFT;
+	log_info("Socle takes %lu KiB of memory; %lu us from the firmware's call to the guests, and %lu us "
+		 "for files",
+		 taken >> 10, tsc_to_ns(tsc_now() - bi->tsc_after_files) / 1000,
+		 tsc_to_ns(bi->tsc_after_files - bi->tsc_at_entry) / 1000);
+}
+
+static void start_guests(const struct boot_info *bi)
+{
+	for (unsigned i = 0; i < vm_host.config.nr_vms; i++) {
+		struct vm *vm;
+		if (vm_host.config.vms[i].autostart && vm_create(&vm_host.config.vms[i], &vm) == 0)
+			vm_start(vm);
+	}
+	report_cost(bi);
+	vm_check_idle();
+}
+
+void socle_main(const struct boot_info *bi)
+{
+	vm_host.boot = bi;
+	log_console_init(bi);
+	cpu_init_boot(bi);
+	page_init(bi);
+	paging_init(bi);
+	heap_init();
+	apic_init(bi);
+	time_init(bi);
+	if (sched_init(gmem_idle_zero))
+		panic("no memory for the scheduler");
+	console_init_irq();
+	configure(bi);
+	log_info("Socle: %u CPU%s, %lu MiB free", cpu_count(), cpu_count() == 1 ? "" : "s",
+		 page_count_free() >> 8);
+	enter_vmx();
+	vm_console_init();
+	start_guests(bi);
+	sched_run();
+}

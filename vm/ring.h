@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A queue of bytes of fixed size. No lock of its own. */
+#pragma once
+
+#include "lib.h"
+
+#define RING_SIZE 16384u /* a power of two */
+
+struct ring {
+	u32 head, tail; /* bytes ever put and taken; they wrap */
+	u8 bytes[RING_SIZE];
+};
+
+/* Returns how many fitted. */
+size_t ring_put(struct ring *r, const u8 *buf, size_t n);
+/* The oldest bytes that lie in one piece; *n is 0 when the ring is empty. */
+const u8 *ring_peek(const struct ring *r, size_t *n);
+void ring_drop(struct ring *r, size_t n); /* n <= what ring_peek() said */
+void ring_clear(struct ring *r);
