@@ -79,6 +79,10 @@ class Console:
         """Waits for a pattern (text or regular expression); returns what came before and with it."""
         try:
             self.process.expect(pattern, timeout=timeout)
+        except (pexpect.TIMEOUT, pexpect.EOF) as e:
+            waiting = self.process.before if isinstance(self.process.before, bytes) else b""
+            raise AssertionError("%s instead of %r, after:\n%s" % (
+                type(e).__name__, pattern, clean((self.seen + waiting)[-3000:]))) from None
         finally:
             before = self.process.before if isinstance(self.process.before, bytes) else b""
             after = self.process.after if isinstance(self.process.after, bytes) else b""

@@ -217,7 +217,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memset(fake_timers, 0, sizeof(fake_timers));
 	shim_tsc = 1;
 	guest.nr_vcpus = 2;
-	guest.sinks = (struct apic_sinks){extint_ack, NULL, eoi, NULL};
+	guest.sinks = (struct apic_sinks){.extint_ack = extint_ack, .eoi = eoi};
 	for (unsigned i = 0; i < 2; i++) {
 		guest.vcpus[i] = &vcpus[i];
 		vcpus[i].guest = &guest;
