@@ -84,21 +84,31 @@ static size_t service(void)
 	return n;
 }
 
+/* True when there was input. */
+static bool serve_all(void)
+{
+	bool any = false;
+	for (int i = 0; i < MAX_ROUNDS; i++) {
+		size_t n = service();
+		any |= n > 0;
+		if (!n && !serial_irq_pending()) {
+			console.unfinished = false;
+			return any;
+		}
+	}
+	console.unfinished = true;
+	return any;
+}
+
 static void on_irq(void *opaque)
 {
 	(void)opaque;
-	for (int i = 0; i < MAX_ROUNDS; i++)
-		if (!service() && !serial_irq_pending()) {
-			console.unfinished = false;
-			return;
-		}
-	console.unfinished = true;
+	(void)serve_all();
 }
 
-void console_poll(void)
+bool console_poll(void)
 {
-	if (!console.by_irq || console.unfinished || serial_has_input())
-		on_irq(NULL);
+	return (!console.by_irq || console.unfinished || serial_has_input()) && serve_all();
 }
 
 void console_init_irq(void)

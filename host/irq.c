@@ -43,7 +43,7 @@ void irq_dispatch(u8 vector)
 	apic_eoi();
 	vmap_sync();
 	if (vector == IRQ_VECTOR_TIMER)
-		console_poll();
+		(void)console_poll();
 }
 
 void trap_dispatch(struct trap_frame *f)
@@ -68,7 +68,9 @@ void cpu_poll_interrupts(void)
 
 void cpu_idle_wait(void)
 {
-	console_poll();
+	/* Input may have made a task ready, or armed a timer that the APIC does not know of. */
+	if (console_poll())
+		return;
 	sti_hlt_cli();
-	console_poll();
+	(void)console_poll();
 }

@@ -71,7 +71,8 @@ unsigned cpu_count(void);
 #define SEL_HOST_DATA 0x10
 #define SEL_HOST_TSS 0x18
 
-/* STI; HLT; CLI: returns after at least one interrupt was handled through the IDT. */
+/* STI; HLT; CLI: returns after at least one interrupt was handled through the IDT, or after input that
+ * had come without one. */
 void cpu_idle_wait(void);
 /* Lets interrupts that wait be handled, and returns. */
 void cpu_poll_interrupts(void);
