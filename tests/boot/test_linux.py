@@ -12,6 +12,7 @@ from conftest import BUILD, TOP, Booter, Console, emulator_slot
 from linux_machine import FILES, TROUBLE, Shell
 
 LINUX = os.path.join(BUILD, "guests/linux")
+pytestmark = pytest.mark.xdist_group("linux")   # one worker: the machine is booted once
 QUESTIONS = {
     "answer": "echo $((6 * 7)) is the answer",
     "version": "cat /proc/version",
