@@ -43,6 +43,11 @@ hpa_t zero_page_get(void)
 	return page == PAGE_NONE ? page_alloc_zeroed(0) : page;
 }
 
+u64 gmem_idle_pages(void)
+{
+	return __atomic_load_n(&pool.count, __ATOMIC_RELAXED);
+}
+
 bool gmem_idle_drain(void)
 {
 	bool any = false;

@@ -15,7 +15,7 @@
 #define CONFIG_MAX_KEYS 24 /* rows of the larger of the two key tables */
 
 enum on_idle { ON_IDLE_POWEROFF, ON_IDLE_WAIT };
-enum on_event { ON_EVENT_DESTROY, ON_EVENT_RESTART };
+enum on_event { ON_EVENT_DESTROY, ON_EVENT_RESTART, ON_EVENT_PRESERVE };
 enum console_kind { CONSOLE_SERIAL, CONSOLE_NONE };
 
 /* Optional VT-x features; each is used where the processor has it unless its key says off. */

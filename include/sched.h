@@ -22,7 +22,8 @@ void timer_cancel(struct timer *t);
 /* Fires what is due on this CPU. */
 void timer_run(u64 now);
 
-/* ---- deferred work: runs once on this CPU's scheduler stack, before the next task ---- */
+/* ---- deferred work: runs once on this CPU's scheduler stack, before the next task; the one that runs
+ * ends its turn for it ---- */
 struct work {
 	struct list node;
 	void (*run)(void *opaque);

@@ -24,9 +24,11 @@
 #define VCPU_REQ_APIC_MODE 32u  /* IA32_APIC_BASE changed */
 #define VCPU_REQ_FLUSH 64u      /* translations that this CPU has cached are out of date */
 #define VCPU_REQ_NMI_AGAIN 128u /* set by vcpu_request(): a second NMI before the first was seen */
+#define VCPU_REQ_DUMP 256u      /* registers to the log, and on */
 #define VCPU_REQUESTS 0xffffu
 #define VCPU_HALTED 0x10000u /* after HLT, until an event wakes it */
 #define VCPU_WAIT_SIPI 0x20000u
+#define VCPU_PAUSED 0x40000u /* the operator's: stays until guest_unpause() */
 
 struct cpuid_policy;
 struct io_map;
@@ -115,6 +117,14 @@ int guest_create(struct guest *g, const struct guest_config *config, const struc
 void guest_destroy(struct guest *g);
 int vcpu_create(struct guest *g, unsigned id);
 void guest_start(struct guest *g); /* every vCPU becomes a task; the guest's TSC starts at 0 */
+
+/* Every vCPU stops before its next instruction, or goes on. From any context; a guest that is to stop
+ * (guest_stop()) does so while it is paused, too. Before guest_start() as well. */
+void guest_pause(struct guest *g);
+void guest_unpause(struct guest *g);
+/* Registers of every vCPU to the log: by the vCPUs themselves as soon as they notice, or now where they
+ * have stopped for good. */
+void guest_dump(struct guest *g);
 
 struct vcpu *guest_vcpu(struct guest *g, unsigned i);
 struct lapic *vcpu_lapic(struct vcpu *v);

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "lib.h"
+#include "log.h"
 #include "vmcs.h"
 
 struct cpu;
@@ -109,7 +110,7 @@ void vmcs_clear(struct vmcs *vmcs);
 /* Host-state area for this CPU; stack_slot is the address of the vCPU pointer above the frame. */
 void vmcs_write_host(const struct cpu *cpu, u64 stack_slot);
 /* Prints the guest state and controls of the current VMCS through the log. */
-void vmcs_dump(const char *prefix);
+void vmcs_dump(enum log_level level, const char *prefix);
 /* SDM 31.4: the name of a VM-instruction error. */
 const char *vmx_error_name(u32 error);
 

@@ -18,7 +18,7 @@ static struct sched_cpu *self(void)
 static void slice_over(void *opaque)
 {
 	struct sched_cpu *s = opaque;
-	s->resched = !list_empty(&s->ready);
+	s->resched = !list_empty(&s->ready) || !list_empty(&s->work);
 }
 
 int sched_init(bool (*idle)(void))
@@ -46,10 +46,13 @@ void work_init(struct work *w, void (*run)(void *opaque), void *opaque)
 
 void work_queue(struct work *w)
 {
+	struct sched_cpu *s = self();
 	if (w->queued)
 		return;
 	w->queued = true;
-	list_insert(&self()->work, &w->node);
+	list_insert(&s->work, &w->node);
+	if (s->current) /* a task may run for ever: its turn ends now */
+		timer_set(&s->slice, tsc_now());
 }
 
 static void work_run(struct sched_cpu *s)

@@ -7,6 +7,7 @@
 #include "host.h"
 #include "io_map.h"
 #include "log.h"
+#include "switch.h"
 #include "vcpu.h"
 #include "x86_ops.h"
 
@@ -91,6 +92,39 @@ void guest_stop(struct guest *g, enum guest_stop why, u32 code)
 	g->stop_code = code;
 	for (unsigned i = 0; i < g->nr_vcpus; i++)
 		vcpu_request(g->vcpus[i], VCPU_REQ_STOP);
+}
+
+void guest_pause(struct guest *g)
+{
+	for (unsigned i = 0; i < g->nr_vcpus; i++) {
+		if (g->nr_running)
+			vcpu_request(g->vcpus[i], VCPU_PAUSED);
+		else /* not started: it will find the bit, and must not be woken for it */
+			__atomic_fetch_or(&g->vcpus[i]->attention, VCPU_PAUSED, __ATOMIC_RELAXED);
+	}
+}
+
+void guest_unpause(struct guest *g)
+{
+	for (unsigned i = 0; i < g->nr_vcpus; i++) {
+		/* Release: what was changed while it stood still is visible before it goes on. */
+		__atomic_fetch_and(&g->vcpus[i]->attention, ~VCPU_PAUSED, __ATOMIC_RELEASE);
+		vcpu_request(g->vcpus[i], VCPU_REQ_EVENT);
+	}
+}
+
+void guest_dump(struct guest *g)
+{
+	for (unsigned i = 0; i < g->nr_vcpus; i++) {
+		struct vcpu *v = g->vcpus[i];
+		if (g->nr_running) {
+			vcpu_request(v, VCPU_REQ_DUMP);
+			continue;
+		}
+		vcpu_load(v);
+		vcpu_dump(v);
+		vcpu_unload(v);
+	}
 }
 
 void guest_fail(struct guest *g, const char *fmt, ...)

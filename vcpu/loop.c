@@ -89,6 +89,8 @@ static void vcpu_serve(struct vcpu *v)
 	u32 bits = __atomic_fetch_and(&v->attention, ~VCPU_REQUESTS, __ATOMIC_ACQUIRE);
 	if (bits & VCPU_REQ_STOP)
 		vcpu_stop(v);
+	if (unlikely(bits & VCPU_REQ_DUMP))
+		vcpu_dump(v);
 	if (bits & VCPU_REQ_FLUSH)
 		vcpu_flush(v);
 	if (bits & VCPU_REQ_APIC_MODE)
@@ -119,7 +121,7 @@ static bool nmi_may_come(const struct vcpu *v)
 /* A lone vCPU that halted with interrupts off and has no NMI to come will never run again. */
 static bool vcpu_halted_for_ever(const struct vcpu *v)
 {
-	return (v->attention & VCPU_HALTED) && v->guest->nr_vcpus == 1 &&
+	return (v->attention & (VCPU_HALTED | VCPU_PAUSED)) == VCPU_HALTED && v->guest->nr_vcpus == 1 &&
 	       !(vmread(GUEST_RFLAGS) & RFLAGS_IF) && !nmi_may_come(v);
 }
 

@@ -153,10 +153,15 @@ void vcpu_dump(struct vcpu *v)
 {
 	static const char *const names[] = {"RAX", "RCX", "RDX", "RBX", "RSP", "RBP", "RSI", "RDI",
 					    "R8",  "R9",  "R10", "R11", "R12", "R13", "R14", "R15"};
-	log_error("%s: vCPU %u stopped: %s", v->guest->name, v->id, v->guest->why);
+	enum log_level level = v->guest->stop == GUEST_CRASHED ? LOG_ERROR : LOG_INFO;
+	u32 attention = v->attention;
+	log_msg(level, "%s: vCPU %u%s%s%s: %s", v->guest->name, v->id,
+		attention & VCPU_HALTED ? ", halted" : "",
+		attention & VCPU_WAIT_SIPI ? ", waits for SIPI" : "",
+		attention & VCPU_PAUSED ? ", paused" : "", v->guest->why[0] ? v->guest->why : "as it is now");
 	for (unsigned i = 0; i < VMX_FRAME_REGS; i += 4)
-		log_error("%s  %-3s %016lx %-3s %016lx %-3s %016lx %-3s %016lx", v->guest->name, names[i],
-			  vcpu_reg(v, i), names[i + 1], vcpu_reg(v, i + 1), names[i + 2], vcpu_reg(v, i + 2),
-			  names[i + 3], vcpu_reg(v, i + 3));
-	vmcs_dump(v->guest->name);
+		log_msg(level, "%s  %-3s %016lx %-3s %016lx %-3s %016lx %-3s %016lx", v->guest->name,
+			names[i], vcpu_reg(v, i), names[i + 1], vcpu_reg(v, i + 1), names[i + 2],
+			vcpu_reg(v, i + 2), names[i + 3], vcpu_reg(v, i + 3));
+	vmcs_dump(level, v->guest->name);
 }

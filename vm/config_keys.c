@@ -205,7 +205,7 @@ static const struct word words_log_level[] = {
 static const struct word words_pages[] = {{"4k", 0}, {"2M", 9}, {"1G", 18}, {NULL, 0}};
 static const struct word words_console[] = {{"serial", CONSOLE_SERIAL}, {"none", CONSOLE_NONE}, {NULL, 0}};
 static const struct word words_event[] = {
-    {"destroy", ON_EVENT_DESTROY}, {"restart", ON_EVENT_RESTART}, {NULL, 0}};
+    {"destroy", ON_EVENT_DESTROY}, {"restart", ON_EVENT_RESTART}, {"preserve", ON_EVENT_PRESERVE}, {NULL, 0}};
 
 #define EXPECT_BOOL "on or off"
 #define EXPECT_PATH "a path from the root of the boot volume, for example boot/vmlinuz"
@@ -237,9 +237,9 @@ static const struct config_key vm_keys[] = {
     {"autostart", EXPECT_BOOL, set_bool, VM(autostart)},
     {"testdev", EXPECT_BOOL, set_bool, VM(testdev)},
     {"hypervisor", EXPECT_BOOL, set_bool, VM(hypervisor_cpuid)},
-    {"on_poweroff", "destroy or restart", set_word, words_event, VM(on_poweroff)},
-    {"on_reboot", "destroy or restart", set_word, words_event, VM(on_reboot)},
-    {"on_crash", "destroy or restart", set_word, words_event, VM(on_crash)},
+    {"on_poweroff", "destroy, restart or preserve", set_word, words_event, VM(on_poweroff)},
+    {"on_reboot", "destroy, restart or preserve", set_word, words_event, VM(on_reboot)},
+    {"on_crash", "destroy, restart or preserve", set_word, words_event, VM(on_crash)},
 };
 
 _Static_assert(ARRAY_SIZE(socle_keys) <= CONFIG_MAX_KEYS, "lines[] too short");

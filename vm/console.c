@@ -11,6 +11,7 @@
 #define OWN_NAME "socle" /* of the stream with what Socle itself has to say */
 
 struct vm_console {
+	struct list node; /* in operator.consoles, by place */
 	struct vm *vm;
 	struct console_stream *stream;
 	struct spinlock lock; /* input, overflow, pc */
@@ -22,10 +23,10 @@ struct vm_console {
 /* The operator's end. Input arrives in the interrupt handler of one CPU. */
 static struct {
 	struct keys keys;
-	struct console_stream *stream;               /* for what Socle itself has to say */
-	struct vm_console *consoles[CONFIG_MAX_VMS]; /* by place in the configuration; NULL: none */
+	struct console_stream *stream; /* for what Socle itself has to say */
+	struct list consoles;
 	struct vm_console *front;
-} operator;
+} operator= {.consoles = {&operator.consoles, &operator.consoles } };
 
 static void say(const char *text)
 {
@@ -33,11 +34,6 @@ static void say(const char *text)
 		return;
 	console_write(operator.stream, text, strlen(text));
 	console_write(operator.stream, "\r\n", 2);
-}
-
-static unsigned console_number(const struct vm_console *c)
-{
-	return (unsigned)(c->vm->config - vm_host.config.vms) + 1;
 }
 
 /* ---- input ---- */
@@ -105,10 +101,11 @@ static void show_help(void)
 	tell("q", "power the machine off", "", "");
 	tell("n", "console of the next guest", "", "");
 	tell("Ctrl-]", "a Ctrl-] for the guest", "", "");
-	for (unsigned i = 0; i < 9; i++) {
-		const struct vm_console *c = operator.consoles[i];
-		const char key[] = {(char)('1' + i), '\0'};
-		if (c)
+	list_for_each(n, &operator.consoles)
+	{
+		const struct vm_console *c = list_entry(n, struct vm_console, node);
+		const char key[] = {(char)('0' + c->vm->place), '\0'};
+		if (c->vm->place <= 9)
 			tell(key, "console of ", c->vm->config->name,
 			     c == operator.front ? " (this one)" : "");
 	}
@@ -126,25 +123,26 @@ static void bring_to_front(struct vm_console *c)
 	say(line);
 }
 
-/* The console behind front in the order of the configuration, round and round. */
+/* The console behind front by place, round and round. */
 static struct vm_console *next_console(void)
 {
-	unsigned start = operator.front ? console_number(operator.front) : 0;
-	for (unsigned i = 0; i < CONFIG_MAX_VMS; i++) {
-		struct vm_console *c = operator.consoles[(start + i) % CONFIG_MAX_VMS];
-		if (c)
-			return c;
-	}
-	return NULL;
+	struct list *next = operator.front ? operator.front->node.next : operator.consoles.next;
+	if (next == &operator.consoles)
+		next = next->next;
+	return next == &operator.consoles ? NULL : list_entry(next, struct vm_console, node);
 }
 
 static void select_console(unsigned number)
 {
-	struct vm_console *c = operator.consoles[number - 1];
-	if (c)
-		bring_to_front(c);
-	else
-		say("no guest with a console has that number");
+	list_for_each(n, &operator.consoles)
+	{
+		struct vm_console *c = list_entry(n, struct vm_console, node);
+		if (c->vm->place == number) {
+			bring_to_front(c);
+			return;
+		}
+	}
+	say("no guest with a console has that number");
 }
 
 static void obey(enum key_action action, unsigned number)
@@ -196,6 +194,15 @@ void vm_console_init(void)
 	console_set_input(on_input, NULL);
 }
 
+static void console_insert(struct vm_console *c)
+{
+	struct list *pos = operator.consoles.next;
+	while (pos !=
+	       &operator.consoles && list_entry(pos, struct vm_console, node)->vm->place < c->vm->place)
+		pos = pos->next;
+	list_insert(pos, &c->node);
+}
+
 int vm_console_open(struct vm *vm)
 {
 	if (vm->config->console == CONSOLE_NONE)
@@ -210,7 +217,7 @@ int vm_console_open(struct vm *vm)
 		return ERR_NOMEM;
 	}
 	vm->console = c;
-	operator.consoles[console_number(c) - 1] = c;
+	console_insert(c);
 	if (!operator.front) {
 		operator.front = c;
 		console_set_foreground(c->stream);
@@ -224,9 +231,10 @@ void vm_console_close(struct vm *vm)
 	if (!c)
 		return;
 	vm->console = NULL;
-	operator.consoles[console_number(c) - 1] = NULL;
+	struct vm_console *next = operator.front == c ? next_console() : operator.front;
+	list_remove(&c->node);
 	if (operator.front == c)
-		bring_to_front(next_console());
+		bring_to_front(next == c ? NULL : next);
 	console_close(c->stream);
 	heap_free(c);
 }

@@ -49,8 +49,8 @@ static void report_cost(const struct boot_info *bi)
 		if (bi->mem[i].type <= BOOT_MEM_IMAGE)
 			taken += bi->mem[i].length;
 	taken -= page_count_free() << PAGE_SHIFT;
-	for (unsigned i = 0; i < vm_host.nr_vms; i++)
-		taken -= vm_host.vms[i]->guest.mem.populated_pages << PAGE_SHIFT;
+	list_for_each(n, &vm_host.vms) taken -= list_entry(n, struct vm, node)->guest.mem.populated_pages
+						<< PAGE_SHIFT;
 	log_info("Socle takes %lu KiB of memory; %lu us from the firmware's call to the guests, and %lu us "
 		 "for files",
 		 taken >> 10, tsc_to_ns(tsc_now() - bi->tsc_after_files) / 1000,
@@ -61,7 +61,7 @@ static void start_guests(const struct boot_info *bi)
 {
 	for (unsigned i = 0; i < vm_host.config.nr_vms; i++) {
 		struct vm *vm;
-		if (vm_host.config.vms[i].autostart && vm_create(&vm_host.config.vms[i], &vm) == 0)
+		if (vm_host.config.vms[i].autostart && vm_create(&vm_host.config.vms[i], i + 1, &vm) == 0)
 			vm_start(vm);
 	}
 	report_cost(bi);
@@ -71,6 +71,7 @@ static void start_guests(const struct boot_info *bi)
 void socle_main(const struct boot_info *bi)
 {
 	vm_host.boot = bi;
+	vm_init();
 	log_console_init(bi);
 	cpu_init_boot(bi);
 	page_init(bi);

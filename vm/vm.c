@@ -1,13 +1,119 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The life of a VM: create, start, stop, what follows a stop, and the end of the machine after the last. */
+/* The life of a VM: create, start, pause, stop, what follows a stop, and the end of the machine after the
+ * last. */
 #include "vm.h"
 
 #include "host.h"
 #include "log.h"
+#include "policy.h"
+
+/* Beside its memory, what a VM may take for tables, vCPUs and devices: one part in this, and a bit. */
+#define OVERHEAD_SHARE 100
+#define OVERHEAD_PAGES 128
 
 struct vm_host vm_host;
 
 static void vm_stopped(void *opaque);
+
+void vm_init(void)
+{
+	list_init(&vm_host.vms);
+	vm_host.next_id = 1;
+}
+
+/* ---- the list ---- */
+
+static void list_add(struct vm *vm)
+{
+	spin_lock(&vm_host.lock);
+	vm->id = vm_host.next_id++;
+	list_insert(&vm_host.vms, &vm->node);
+	spin_unlock(&vm_host.lock);
+}
+
+static void list_drop(struct vm *vm)
+{
+	spin_lock(&vm_host.lock);
+	list_remove(&vm->node);
+	spin_unlock(&vm_host.lock);
+}
+
+static bool name_is_number(const char *s, u32 *number)
+{
+	u64 n = 0;
+	for (const char *p = s; *p; p++) {
+		if (*p < '0' || *p > '9' || n > UINT32_MAX)
+			return false;
+		n = n * 10 + (u64)(*p - '0');
+	}
+	*number = (u32)n;
+	return *s && n <= UINT32_MAX;
+}
+
+struct vm *vm_find(const char *name_or_id)
+{
+	u32 id = 0;
+	bool number = name_is_number(name_or_id, &id);
+	list_for_each(n, &vm_host.vms)
+	{
+		struct vm *vm = list_entry(n, struct vm, node);
+		if (strcmp(vm->config->name, name_or_id) == 0 || (number && vm->id == id))
+			return vm;
+	}
+	return NULL;
+}
+
+/* The configuration's places are its VMs', whether they run or not. */
+static unsigned place_free(void)
+{
+	unsigned place = vm_host.config.nr_vms;
+	for (bool taken = true; taken;) {
+		place++;
+		taken = false;
+		list_for_each(n, &vm_host.vms) taken |= list_entry(n, struct vm, node)->place == place;
+	}
+	return place;
+}
+
+/* ---- memory ---- */
+
+static u64 pages_needed(u64 memory)
+{
+	return (memory >> PAGE_SHIFT) + (memory >> PAGE_SHIFT) / OVERHEAD_SHARE + OVERHEAD_PAGES;
+}
+
+/* What the VMs in the list have not taken yet and may still take. */
+static u64 pages_promised(void)
+{
+	u64 sum = 0;
+	list_for_each(n, &vm_host.vms)
+	{
+		const struct vm *vm = list_entry(n, struct vm, node);
+		u64 has = __atomic_load_n(&vm->guest.mem.populated_pages, __ATOMIC_RELAXED);
+		u64 may = pages_needed(vm->config->memory);
+		sum += may - MIN(may, has);
+	}
+	return sum;
+}
+
+u64 vm_pages_left(void)
+{
+	u64 free = page_count_free() + gmem_idle_pages();
+	return free - MIN(free, pages_promised());
+}
+
+static int admit(const struct config_vm *c)
+{
+	u64 left = vm_pages_left(), need = pages_needed(c->memory);
+	if (need <= left)
+		return 0;
+	u64 usable = left - MIN(left, OVERHEAD_PAGES);
+	log_error("%s: not created: memory: %lu MiB asked for, %lu MiB left of %lu MiB: expected less",
+		  c->name, c->memory >> 20, (usable - usable / OVERHEAD_SHARE) >> 8, page_count_total() >> 8);
+	return ERR_NOMEM;
+}
+
+/* ---- create ---- */
 
 /* Gives back everything but the VM's place in the list. */
 static void vm_empty(struct vm *vm)
@@ -36,26 +142,54 @@ static int vm_fill(struct vm *vm)
 	rc = vm_build(vm);
 	if (rc)
 		vm_empty(vm);
+	vm->state = VM_CREATED;
+	vm->wish = VM_WISH_NONE;
 	return rc;
 }
 
-int vm_create(const struct config_vm *config, struct vm **out)
+static void vm_free(struct vm *vm)
+{
+	if (!vm)
+		return;
+	vm_console_close(vm);
+	heap_free(vm->config);
+	heap_free(vm);
+}
+
+static struct vm *vm_alloc(const struct config_vm *config, unsigned place)
 {
 	struct vm *vm = heap_alloc(sizeof(*vm));
-	int rc = ERR_NOMEM;
-	if (vm) {
-		vm->config = config;
-		rc = vm_console_open(vm);
-		rc = rc ? rc : vm_fill(vm);
+	if (!vm)
+		return NULL;
+	list_init(&vm->node);
+	vm->place = place ? place : place_free();
+	vm->config = heap_alloc(sizeof(*vm->config));
+	if (!vm->config) {
+		heap_free(vm);
+		return NULL;
 	}
+	*vm->config = *config;
+	return vm;
+}
+
+int vm_create(const struct config_vm *config, unsigned place, struct vm **out)
+{
+	if (vm_find(config->name)) {
+		log_error("%s: not created: there is a VM of that name", config->name);
+		return ERR_EXIST;
+	}
+	int rc = admit(config);
+	if (rc)
+		return rc;
+	struct vm *vm = vm_alloc(config, place);
+	rc = vm ? vm_console_open(vm) : ERR_NOMEM;
+	rc = rc ? rc : vm_fill(vm);
 	if (rc) {
 		log_error("%s: not created (%s)", config->name, rc == ERR_NOMEM ? "no memory" : "see above");
-		if (vm)
-			vm_console_close(vm);
-		heap_free(vm);
+		vm_free(vm);
 		return rc;
 	}
-	vm_host.vms[vm_host.nr_vms++] = vm;
+	list_add(vm);
 	*out = vm;
 	return 0;
 }
@@ -69,17 +203,87 @@ void vm_start(struct vm *vm)
 	guest_start(&vm->guest);
 }
 
-void vm_destroy(struct vm *vm)
+/* ---- while it runs ---- */
+
+bool vm_is_dying(const struct vm *vm)
 {
-	for (unsigned i = 0; i < vm_host.nr_vms; i++)
-		if (vm_host.vms[i] == vm) {
-			vm_host.nr_vms--;
-			memmove(&vm_host.vms[i], &vm_host.vms[i + 1],
-				(vm_host.nr_vms - i) * sizeof(vm_host.vms[0]));
-		}
+	return vm->state == VM_RUNNING && __atomic_load_n(&vm->guest.stop, __ATOMIC_ACQUIRE) != GUEST_RUNNING;
+}
+
+int vm_pause(struct vm *vm)
+{
+	if (vm->state == VM_STOPPED || vm->paused || vm_is_dying(vm))
+		return ERR_INVAL;
+	vm->paused = true;
+	guest_pause(&vm->guest);
+	return 0;
+}
+
+int vm_unpause(struct vm *vm)
+{
+	if (!vm->paused || vm_is_dying(vm))
+		return ERR_INVAL;
+	vm->paused = false;
+	guest_unpause(&vm->guest);
+	return 0;
+}
+
+int vm_power_button(struct vm *vm)
+{
+	if (vm->state != VM_RUNNING || vm_is_dying(vm))
+		return ERR_INVAL;
+	pc_power_button(vm->pc);
+	return 0;
+}
+
+/* ---- the end ---- */
+
+static void vm_destroy(struct vm *vm)
+{
+	list_drop(vm);
 	vm_empty(vm);
-	vm_console_close(vm);
-	heap_free(vm);
+	vm_free(vm);
+}
+
+/* A new life in the old place. */
+static int vm_restart(struct vm *vm)
+{
+	vm_empty(vm);
+	vm->paused = false;
+	int rc = vm_fill(vm);
+	if (rc) {
+		log_error("%s: could not be started again", vm->config->name);
+		vm_destroy(vm);
+		vm_check_idle();
+		return rc;
+	}
+	list_drop(vm);
+	list_add(vm);
+	vm_start(vm);
+	return 0;
+}
+
+int vm_reset(struct vm *vm)
+{
+	if (vm_is_dying(vm))
+		return ERR_INVAL;
+	if (vm->state != VM_RUNNING)
+		return vm_restart(vm);
+	vm->wish = VM_WISH_RESET;
+	guest_stop(&vm->guest, GUEST_RESET, 0);
+	return 0;
+}
+
+void vm_destroy_async(struct vm *vm)
+{
+	vm->wish = VM_WISH_DESTROY;
+	if (vm->state == VM_RUNNING) {
+		guest_stop(&vm->guest, GUEST_DESTROYED, 0);
+		return;
+	}
+	log_info("%s: destroyed", vm->config->name);
+	vm_destroy(vm);
+	vm_check_idle();
 }
 
 void vm_power_off(void)
@@ -92,7 +296,7 @@ void vm_check_idle(void)
 {
 	if (vm_host.nr_alive)
 		return;
-	if (vm_host.config.socle.on_idle == ON_IDLE_WAIT) {
+	if (vm_host.config.socle.on_idle == ON_IDLE_WAIT || !list_empty(&vm_host.vms)) {
 		log_info("no VM is running; Socle waits");
 		return;
 	}
@@ -111,40 +315,42 @@ static const char *stop_name(enum guest_stop why)
 	return names[why];
 }
 
-static enum on_event policy(const struct vm *vm)
+const char *vm_state_text(const struct vm *vm)
 {
-	switch (vm->guest.stop) {
-	case GUEST_RESET:
-		return vm->config->on_reboot;
-	case GUEST_CRASHED:
-		return vm->config->on_crash;
-	case GUEST_DESTROYED:
-		return ON_EVENT_DESTROY;
-	default:
-		return vm->config->on_poweroff;
-	}
+	if (vm_is_dying(vm))
+		return "dying";
+	if (vm->state == VM_STOPPED)
+		return stop_name(vm->guest.stop);
+	return vm->paused ? "paused" : vm->state == VM_CREATED ? "not started" : "running";
+}
+
+static void say_stopped(const struct vm *vm)
+{
+	const struct guest *g = &vm->guest;
+	bool triple = g->stop == GUEST_RESET && g->stop_code == GUEST_TRIPLE_FAULT;
+	if (g->stop == GUEST_DEBUG_EXIT)
+		log_info("%s: %s, value %u", g->name, stop_name(g->stop), g->stop_code);
+	else
+		log_info("%s: %s", g->name, triple ? "triple fault" : stop_name(g->stop));
 }
 
 /* On the scheduler's stack, after the VM's last vCPU has left it. */
 static void vm_stopped(void *opaque)
 {
 	struct vm *vm = opaque;
-	const struct guest *g = &vm->guest;
-	bool triple = g->stop == GUEST_RESET && g->stop_code == GUEST_TRIPLE_FAULT;
-	vm->state = VM_DEAD;
+	say_stopped(vm);
 	vm_host.nr_alive--;
-	if (g->stop == GUEST_DEBUG_EXIT)
-		log_info("%s: %s, value %u", g->name, stop_name(g->stop), g->stop_code);
-	else
-		log_info("%s: %s", g->name, triple ? "triple fault" : stop_name(g->stop));
-	if (policy(vm) == ON_EVENT_RESTART) {
-		vm_empty(vm);
-		if (vm_fill(vm) == 0) {
-			vm_start(vm);
-			return;
-		}
-		log_error("%s: could not be started again", vm->config->name);
+	vm->state = VM_STOPPED;
+	switch (policy_after(vm->config, vm->guest.stop, vm->wish)) {
+	case ON_EVENT_RESTART:
+		vm_restart(vm);
+		return;
+	case ON_EVENT_PRESERVE:
+		log_info("%s: kept for debug-dump, until it is destroyed or reset", vm->config->name);
+		break;
+	case ON_EVENT_DESTROY:
+		vm_destroy(vm);
+		break;
 	}
-	vm_destroy(vm);
 	vm_check_idle();
 }

@@ -1,23 +1,33 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A virtual machine (private to vm/): its configuration, what all its vCPUs share, its devices, its console
- * and its life. */
+ * and its life. VMs are made, changed and freed on the boot CPU's scheduler stack only, never in an
+ * interrupt handler; whoever else looks at the list takes its lock. */
 #pragma once
 
 #include "boot_info.h"
 #include "config.h"
 #include "pc.h"
+#include "spinlock.h"
 #include "vcpu.h"
 
-enum vm_state { VM_CREATED, VM_RUNNING, VM_DEAD };
+/* VM_STOPPED: it has ended and is kept for debug-dump (on_... = preserve). */
+enum vm_state { VM_CREATED, VM_RUNNING, VM_STOPPED };
+/* What the operator asked for while the guest was still running; goes before what the configuration says. */
+enum vm_wish { VM_WISH_NONE, VM_WISH_RESET, VM_WISH_DESTROY };
 
 struct vm_console;
 
 struct vm {
+	struct list node; /* in vm_host.vms, by id */
+	u32 id;           /* from 1, never used twice; a VM that starts again gets a new one */
+	unsigned place;   /* of its console, from 1: as in the configuration, or the first that was free */
 	struct guest guest;
-	const struct config_vm *config;
+	struct config_vm *config; /* its own copy */
 	struct pc *pc;
 	struct vm_console *console;
 	enum vm_state state;
+	bool paused;
+	enum vm_wish wish;
 };
 
 /* The machine's VMs and what they are made of. */
@@ -25,15 +35,40 @@ struct vm_host {
 	const struct boot_info *boot;
 	struct config config;
 	struct vmx_caps caps;
-	unsigned nr_vms, nr_alive;
-	struct vm *vms[CONFIG_MAX_VMS];
+	struct spinlock lock; /* vms and what is in it may be read with it */
+	struct list vms;
+	u32 next_id;
+	unsigned nr_alive; /* started, and not ended */
 };
 extern struct vm_host vm_host;
 
-/* Builds the VM and starts it. 0, or negative with the reason logged and nothing left behind. */
-int vm_create(const struct config_vm *config, struct vm **out);
+void vm_init(void); /* once, before the first VM */
+
+/* Builds a VM; place 0: the first that is free. 0, or negative with the reason logged and nothing left
+ * behind. ERR_EXIST: there is one of that name. ERR_NOMEM: more memory than is left. */
+int vm_create(const struct config_vm *config, unsigned place, struct vm **out);
 void vm_start(struct vm *vm);
-void vm_destroy(struct vm *vm);
+/* By name or by number. NULL: there is none. */
+struct vm *vm_find(const char *name_or_id);
+
+/* For a VM that runs; at any moment, whatever the guest is doing. ERR_INVAL: it does not run, or is
+ * paused already, or is not. */
+int vm_pause(struct vm *vm);
+int vm_unpause(struct vm *vm);
+int vm_power_button(struct vm *vm);
+/* As after power-on; also brings back a VM that was kept. ERR_INVAL: it is ending. ERR_NOMEM: it has
+ * ended instead. */
+int vm_reset(struct vm *vm);
+/* It ends soon, and is in the list until it has. */
+void vm_destroy_async(struct vm *vm);
+
+/* Asked to stop, and not stopped yet. */
+bool vm_is_dying(const struct vm *vm);
+/* One word or a few: "running", "paused", "dying", "crashed", ... */
+const char *vm_state_text(const struct vm *vm);
+/* What a new VM may take: free pages that no VM has been promised, in units of 4 KiB. */
+u64 vm_pages_left(void);
+
 /* Leaves VMX operation and ends the machine. */
 __attribute__((noreturn)) void vm_power_off(void);
 /* After the last VM has ended: powers off, or says that Socle waits. */

@@ -91,7 +91,7 @@ static void test_every_key(void **state)
 	       "\n[vm linux-1.a_b]\n"
 	       "vcpus = 1\nmemory = 1G\npages = 4K\nkernel = \\boot\\vmlinuz\ninitrd = /boot//./initrd.gz\n"
 	       "cmdline = console=ttyS0 a=\"b c\" # ; stays\nconsole = none\nautostart = off\ntestdev = yes\n"
-	       "hypervisor = no\non_poweroff = restart\non_reboot = destroy\non_crash = restart\n"
+	       "hypervisor = no\non_poweroff = restart\non_reboot = destroy\non_crash = preserve\n"
 	       "[ vm  two ]\nkernel = \"dir with blank/k.elf\" ; c\nmemory = 3\npages = 1g\n"
 	       "module = /m/one.txt a  b\nmodule = m2\n");
 	const struct config_features *f = &c.socle.features;
@@ -113,7 +113,7 @@ static void test_every_key(void **state)
 	assert_false(vm->hypervisor_cpuid);
 	assert_int_equal(vm->on_poweroff, ON_EVENT_RESTART);
 	assert_int_equal(vm->on_reboot, ON_EVENT_DESTROY);
-	assert_int_equal(vm->on_crash, ON_EVENT_RESTART);
+	assert_int_equal(vm->on_crash, ON_EVENT_PRESERVE);
 	vm = &c.vms[1];
 	assert_string_equal(vm->name, "two");
 	assert_string_equal(vm->kernel, "dir with blank/k.elf");
@@ -198,7 +198,7 @@ static void test_bad_values(void **state)
 	refuse("[socle]\nlog_level = 3\n", 2, "log_level", "expected error, warn, info or debug");
 	refuse(VM_HEAD "pages = 8k\n", 4, "pages", "bad value \"8k\": expected 4k, 2M or 1G");
 	refuse(VM_HEAD "console = vga\n", 4, "console", "expected serial or none");
-	refuse(VM_HEAD "on_crash = preserve\n", 4, "on_crash", "expected destroy or restart");
+	refuse(VM_HEAD "on_crash = coredump\n", 4, "on_crash", "expected destroy, restart or preserve");
 	refuse(VM_HEAD "vcpus = 0\n", 4, "vcpus", "expected a number from 1 to 16");
 	refuse(VM_HEAD "vcpus = 17\n", 4, "vcpus", "expected a number from 1 to 16");
 	refuse(VM_HEAD "vcpus = one\n", 4, "vcpus", "bad value \"one\"");

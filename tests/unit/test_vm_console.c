@@ -95,6 +95,7 @@ static int setup(void **state)
 		snprintf(c->name, sizeof(c->name), "%s", names[i]);
 		c->console = i == 1 ? CONSOLE_NONE : CONSOLE_SERIAL;
 		vms[i].config = c;
+		vms[i].place = i + 1;
 		vms[i].pc = &pcs[i];
 		assert_int_equal(vm_console_open(&vms[i]), 0);
 	}
