@@ -84,6 +84,9 @@ struct vmx_caps {
 	bool tpr_shadow, vpid, preemption_timer;
 	bool ept_1g, ept_2m, ept_ad;
 	bool rdtscp, invpcid, wbinvd;
+	/* Bochs 2.7: after an exit during the delivery of a virtual interrupt, the IDT-vectoring field
+	 * has whatever was delivered before it. */
+	bool vid_vectoring_stale;
 	unsigned preemption_shift; /* the timer counts TSC >> shift */
 	u64 cr0_fixed0, cr0_fixed1, cr4_fixed0, cr4_fixed1;
 };

@@ -4,11 +4,22 @@
 #include "vcpu.h"
 #include "x86_ops.h"
 
+/* Where the processor has delivered the event itself and cannot say which it was: an interrupt in service
+ * with interrupts still enabled is one whose handler has not begun. A handler that enables interrupts
+ * before its EOI, and then has another delivery interrupted, gets its interrupt twice. */
+static u32 vectoring_repair(const struct vcpu *v, u32 vectoring)
+{
+	int isr = v->lapic.hw_vid && (vmread(GUEST_RFLAGS) & RFLAGS_IF) ? lapic_highest_isr(&v->lapic) : -1;
+	return isr < 0 ? vectoring : (u32)(EVENT_VALID | (u64)EVENT_EXTERNAL << 8 | (u32)isr);
+}
+
 void vcpu_save_vectoring(struct vcpu *v)
 {
 	u32 vectoring = vmread(IDT_VECTORING_INFO);
 	if (likely(!(vectoring & EVENT_VALID)))
 		return;
+	if (v->caps->vid_vectoring_stale)
+		vectoring = vectoring_repair(v, vectoring);
 	event_save_vectoring(&v->events, vectoring);
 	vcpu_set_request(v, VCPU_REQ_EVENT);
 }

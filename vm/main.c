@@ -38,6 +38,8 @@ static void enter_vmx(void)
 		panic("no memory for the virtual CPUs' tables");
 	vmx_describe(&vm_host.caps, text, sizeof(text));
 	log_info("VT-x: %s", text);
+	if (vm_host.caps.vid_vectoring_stale)
+		log_info("the processor is Bochs: what it forgets of interrupted deliveries is made good");
 }
 
 /* What Socle itself costs: memory that is neither free nor a guest's nor a file, and time without the

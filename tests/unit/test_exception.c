@@ -59,6 +59,39 @@ static void interrupted_delivery_is_kept(void **state)
 	board_expect_fault(VEC_DF, 0);
 }
 
+static u32 saved_vectoring(void)
+{
+	u32 info;
+	vcpu_save_vectoring(&board_vcpu);
+	info = events->vectoring_info;
+	board_vcpu.events.vectoring_info = 0;
+	return info;
+}
+
+/* Bochs reports the delivery before this one, where it delivered a virtual interrupt itself. */
+static void stale_vectoring_is_repaired(void **state)
+{
+	(void)state;
+	fake(IDT_VECTORING_INFO) = FAULT(VEC_PF);
+	fake(GUEST_RFLAGS) |= RFLAGS_IF;
+	board_isr = 0xec;
+	board_vcpu.lapic.hw_vid = true;
+	assert_int_equal(saved_vectoring(), FAULT(VEC_PF)); /* a processor is believed */
+	board_caps.vid_vectoring_stale = true;
+	assert_int_equal(saved_vectoring(), INFO(EVENT_EXTERNAL, 0xec));
+	fake(GUEST_RFLAGS) &= ~(u64)RFLAGS_IF; /* the handler runs, this is an exception of its own */
+	assert_int_equal(saved_vectoring(), FAULT(VEC_PF));
+	fake(GUEST_RFLAGS) |= RFLAGS_IF;
+	board_isr = -1;
+	assert_int_equal(saved_vectoring(), FAULT(VEC_PF));
+	board_isr = 0xec;
+	board_vcpu.lapic.hw_vid = false;
+	assert_int_equal(saved_vectoring(), FAULT(VEC_PF));
+	fake(IDT_VECTORING_INFO) = 0;
+	board_vcpu.lapic.hw_vid = true;
+	assert_int_equal(saved_vectoring(), 0);
+}
+
 static void debug_exception(void **state)
 {
 	(void)state;
@@ -141,6 +174,7 @@ int main(void)
 	    T(goes_back_as_it_was),
 	    T(double_fault),
 	    T(interrupted_delivery_is_kept),
+	    T(stale_vectoring_is_repaired),
 	    T(debug_exception),
 	    T(shadows_end),
 	    T(iret_that_faults_blocks_nmis_again),

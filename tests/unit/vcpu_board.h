@@ -20,6 +20,7 @@
 
 static struct guest board_guest;
 static struct vcpu board_vcpu;
+static struct vmx_caps board_caps;
 static u64 board_regs[VMX_FRAME_REGS];
 static unsigned board_failed;      /* guest_fail() */
 static enum guest_stop board_stop; /* guest_stop() */
@@ -50,7 +51,14 @@ void vmx_invvpid_single(u16 vpid)
 
 /* ---- the local APIC and the registers that only vcpu/switch.c knows ---- */
 static u8 board_cr8;
+static int board_isr = -1; /* highest vector in service */
 static u64 board_deadline, board_xcr0_allowed = XCR0_X87 | XCR0_SSE | XCR0_AVX;
+
+int lapic_highest_isr(const struct lapic *l)
+{
+	assert_ptr_equal(l, &board_vcpu.lapic);
+	return board_isr;
+}
 
 u64 switch_xcr0_allowed(void)
 {
@@ -116,6 +124,7 @@ static inline void board_clear(void)
 	board_failed = 0;
 	board_stop = GUEST_RUNNING;
 	board_invvpids = 0;
+	board_isr = -1;
 }
 
 static inline int board_setup(void **state)
@@ -124,6 +133,7 @@ static inline int board_setup(void **state)
 	(void)state;
 	memset(&board_guest, 0, sizeof(board_guest));
 	memset(&board_vcpu, 0, sizeof(board_vcpu));
+	memset(&board_caps, 0, sizeof(board_caps));
 	memset(board_regs, 0, sizeof(board_regs));
 	memset(fake_vmcs, 0, sizeof(fake_vmcs));
 	memset(&fake_registers, 0, sizeof(fake_registers));
@@ -132,6 +142,7 @@ static inline int board_setup(void **state)
 	gmem_init(&board_guest.mem, &board_guest.ept, 0, 1000);
 	assert_int_equal(gmem_add_slot(&board_guest.mem, 0, BOARD_RAM, 0), 0);
 	board_vcpu.guest = &board_guest;
+	board_vcpu.caps = &board_caps;
 	board_vcpu.regs = board_regs;
 	board_vcpu.vpid = 1;
 	board_vcpu.lapic.phys_bits = 40;
