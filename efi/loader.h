@@ -47,7 +47,7 @@ EFI_STATUS memory_alloc(struct loader *l, u64 bytes, enum boot_mem_type type, u6
 void memory_release_all(struct loader *l);
 /* RAM that the hypervisor will be able to hand out, in bytes. */
 EFI_STATUS memory_count_free(struct loader *l, u64 *bytes);
-/* A free page below 1 MiB, or 0. */
+/* Two free pages below 1 MiB, or 0. */
 u64 memory_alloc_low(struct loader *l);
 /* Fetches the firmware's map into l->map. */
 EFI_STATUS memory_fetch_map(struct loader *l, UINTN *size, UINTN *key, UINTN *desc_size);

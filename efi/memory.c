@@ -6,6 +6,7 @@
 #define MAP_SLACK 64                 /* descriptors that the map may grow by */
 #define EXIT_TRIES 8
 #define BELOW_1M 0xfffff
+#define LOW_PAGES 2 /* code and page tables */
 
 EFI_STATUS memory_alloc(struct loader *l, u64 bytes, enum boot_mem_type type, u64 *base)
 {
@@ -27,10 +28,10 @@ u64 memory_alloc_low(struct loader *l)
 {
 	EFI_PHYSICAL_ADDRESS pa = BELOW_1M;
 	if (l->nr_regions == LOADER_MAX_REGIONS ||
-	    EFI_ERROR(l->bs->AllocatePages(AllocateMaxAddress, EfiLoaderData, 1, &pa)))
+	    EFI_ERROR(l->bs->AllocatePages(AllocateMaxAddress, EfiLoaderData, LOW_PAGES, &pa)))
 		return 0;
 	/* As the image: nobody may hand it out while CPUs are still to be started through it. */
-	l->regions[l->nr_regions++] = (struct region){pa, 1, BOOT_MEM_IMAGE};
+	l->regions[l->nr_regions++] = (struct region){pa, LOW_PAGES, BOOT_MEM_IMAGE};
 	return pa;
 }
 

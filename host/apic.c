@@ -38,7 +38,8 @@
 #define ICR_NMI 0x400u
 #define ICR_ASSERT 0x4000u
 #define ICR_PENDING 0x1000u
-#define ICR_ALL_BUT_SELF 0xc0000u
+#define ICR_INIT 0x500u
+#define ICR_STARTUP 0x600u
 #define DIVIDE_BY_1 0xbu
 
 #define DISARMED UINT64_MAX
@@ -46,7 +47,7 @@
 
 static struct {
 	volatile u32 *regs; /* NULL: x2APIC */
-	bool x2apic, deadline, ready;
+	bool x2apic, deadline;
 	u64 timer_ticks, tsc_ticks; /* the one-shot timer counts the first while the TSC counts the second */
 } apic;
 
@@ -88,10 +89,19 @@ void apic_send_ipi(u32 apic_id, u8 vector)
 	icr_write(apic_id, ICR_ASSERT | vector);
 }
 
-void apic_stop_others(void)
+void apic_send_nmi(u32 apic_id)
 {
-	if (apic.ready && cpu_count() > 1)
-		icr_write(0, ICR_ALL_BUT_SELF | ICR_ASSERT | ICR_NMI);
+	icr_write(apic_id, ICR_ASSERT | ICR_NMI);
+}
+
+void apic_send_init(u32 apic_id)
+{
+	icr_write(apic_id, ICR_ASSERT | ICR_INIT);
+}
+
+void apic_send_startup(u32 apic_id, u8 page)
+{
+	icr_write(apic_id, ICR_ASSERT | ICR_STARTUP | page);
 }
 
 /* ---- timer ---- */
@@ -206,7 +216,6 @@ void apic_init(const struct boot_info *bi)
 			panic("no memory to map the local APIC");
 	}
 	apic_init_cpu();
-	apic.ready = true;
 	acpi_init(bi);
 	ioapic_find();
 	log_info("local APIC %u: %s, timer %s", this_cpu()->apic_id, apic.x2apic ? "x2APIC" : "xAPIC",

@@ -6,8 +6,9 @@
 
 /* The part of apic_init() that every CPU does for itself. */
 void apic_init_cpu(void);
-/* Sends an NMI to every other CPU, when there is another one. Any time. */
-void apic_stop_others(void);
+void apic_send_nmi(u32 apic_id);
+void apic_send_init(u32 apic_id);
+void apic_send_startup(u32 apic_id, u8 page); /* it begins in real mode at page << 12 */
 void apic_eoi(void);
 /* True when an armed deadline has been reached; otherwise the one-shot timer is started for the rest. */
 bool apic_timer_reached(void);

@@ -36,7 +36,24 @@ struct cpu *cpu_get(unsigned index)
 
 unsigned cpu_count(void)
 {
-	return nr_cpus;
+	return __atomic_load_n(&nr_cpus, __ATOMIC_ACQUIRE);
+}
+
+void cpu_add(struct cpu *c)
+{
+	c->index = nr_cpus;
+	cpus[nr_cpus] = c;
+	/* Release: who sees the count sees the pointer. */
+	__atomic_store_n(&nr_cpus, nr_cpus + 1, __ATOMIC_RELEASE);
+}
+
+void cpu_remove(unsigned index)
+{
+	__atomic_store_n(&nr_cpus, nr_cpus - 1, __ATOMIC_RELEASE);
+	for (unsigned i = index; i < nr_cpus; i++) {
+		cpus[i] = cpus[i + 1];
+		cpus[i]->index = i;
+	}
 }
 
 static void idt_build(void)
@@ -108,8 +125,6 @@ void cpu_init(struct cpu_tables *t, void *df, void *nmi, void *mc)
 	write_cr0((read_cr0() | CR0_WP | CR0_NE | CR0_MP) & ~(CR0_EM | CR0_TS | CR0_AM));
 	write_cr4(read_cr4() | CR4_MCE | CR4_PGE);
 	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_NXE);
-	c->index = nr_cpus;
-	cpus[nr_cpus++] = c;
 }
 
 void cpu_init_boot(const struct boot_info *bi)
@@ -120,4 +135,5 @@ void cpu_init_boot(const struct boot_info *bi)
 		if (bi->cpus[i].is_bsp)
 			boot_cpu.cpu.apic_id = bi->cpus[i].apic_id;
 	cpu_init(&boot_cpu, ist_df_top, ist_nmi_top, ist_mc_top);
+	cpu_add(&boot_cpu.cpu);
 }

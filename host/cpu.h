@@ -25,3 +25,7 @@ struct cpu_tables {
 /* Makes c the CPU that executes this: GS, GDT, TSS, IDT, the control bits the hypervisor needs. The
  * stacks (tops) are for #DF, NMI and #MC. Every CPU once, at its start. */
 void cpu_init(struct cpu_tables *t, void *df, void *nmi, void *mc);
+/* From now on it counts. On the boot CPU. */
+void cpu_add(struct cpu *c);
+/* It counts no longer; those behind it get lower indices. On the boot CPU, while they all wait. */
+void cpu_remove(unsigned index);

@@ -6,12 +6,14 @@
 #include "log.h"
 #include "paging.h"
 #include "panic.h"
+#include "smp.h"
 #include "trap.h"
 #include "x86.h"
 #include "x86_ops.h"
 
 #define NR_VECTORS 256
 #define NR_EXCEPTIONS 32
+#define PORT_61 0x61 /* says whether a board asked for the NMI */
 
 static struct {
 	irq_fn fn;
@@ -24,6 +26,12 @@ void irq_register(u8 vector, irq_fn fn, void *opaque)
 	ASSERT(vector >= NR_EXCEPTIONS && !handlers[vector].fn);
 	handlers[vector].opaque = opaque;
 	__atomic_store_n(&handlers[vector].fn, fn, __ATOMIC_RELEASE);
+}
+
+/* The boot CPU alone, where COM1's interrupt goes: what was typed stays in order. */
+static bool poll_console(void)
+{
+	return this_cpu()->index == 0 && console_poll();
 }
 
 void irq_dispatch(u8 vector)
@@ -42,8 +50,9 @@ void irq_dispatch(u8 vector)
 		fn(handlers[vector].opaque);
 	apic_eoi();
 	vmap_sync();
+	irq_report_nmi();
 	if (vector == IRQ_VECTOR_TIMER)
-		(void)console_poll();
+		(void)poll_console();
 }
 
 void trap_dispatch(struct trap_frame *f)
@@ -55,8 +64,19 @@ void trap_dispatch(struct trap_frame *f)
 	if (f->vector != VEC_NMI)
 		panic_trap(f);
 	this_cpu()->nmi_pending++;
-	while (panic_is_over())
-		hlt();
+	cpu_obey_stop();
+}
+
+void irq_report_nmi(void)
+{
+	struct cpu *c = this_cpu();
+	u64 seen = c->nmi_pending;
+
+	if (likely(seen == c->nmi_reported))
+		return;
+	log_warn("CPU %u: %lu NMI (non-maskable interrupt), port 0x61 reads 0x%x", c->index,
+		 seen - c->nmi_reported, inb(PORT_61));
+	c->nmi_reported = seen;
 }
 
 void cpu_poll_interrupts(void)
@@ -69,8 +89,9 @@ void cpu_poll_interrupts(void)
 void cpu_idle_wait(void)
 {
 	/* Input may have made a task ready, or armed a timer that the APIC does not know of. */
-	if (console_poll())
+	if (poll_console())
 		return;
 	sti_hlt_cli();
-	(void)console_poll();
+	irq_report_nmi();
+	(void)poll_console();
 }

@@ -3,23 +3,18 @@
  * and allocates nothing; a fault on the way here ends the report, not in another one. */
 #include "panic.h"
 
-#include "apic.h"
 #include "console.h"
 #include "host.h"
 #include "log.h"
 #include "paging.h"
+#include "smp.h"
 #include "start.h"
 #include "x86.h"
 #include "x86_ops.h"
 
 #define MAX_FRAMES 32
 
-static bool over;
-
-bool panic_is_over(void)
-{
-	return __atomic_load_n(&over, __ATOMIC_ACQUIRE);
-}
+static u32 owner; /* index of the CPU that reports, and 1 */
 
 PRINTF(1, 2) static void say(const char *fmt, ...)
 {
@@ -32,21 +27,17 @@ PRINTF(1, 2) static void say(const char *fmt, ...)
 	console_panic_line(line);
 }
 
-__attribute__((noreturn)) static void stop(void)
-{
-	for (;;) {
-		cli();
-		hlt();
-	}
-}
-
+/* One report: of the CPU that was first. */
 static void begin(void)
 {
-	if (__atomic_exchange_n(&over, true, __ATOMIC_ACQ_REL)) {
-		console_panic_line("[socle panic] a second time, giving up");
-		stop();
+	u32 me = cpu_count() ? this_cpu()->index + 1 : 1, first = 0;
+
+	if (!__atomic_compare_exchange_n(&owner, &first, me, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+		if (first == me)
+			console_panic_line("[socle panic] a second time, giving up");
+		cpu_halt();
 	}
-	apic_stop_others();
+	cpu_stop_others();
 	console_panic_begin();
 }
 
@@ -102,6 +93,7 @@ static void backtrace(u64 rip, u64 rbp, u64 rsp)
 
 static void say_control(void)
 {
+	say("CPU %u of %u, APIC id %u", owner - 1, cpu_count(), cpu_count() ? this_cpu()->apic_id : 0);
 	say("cr0=%016lx cr2=%016lx cr3=%016lx cr4=%016lx", read_cr0(), read_cr2(), read_cr3(), read_cr4());
 	say("efer=%016lx gs_base=%016lx", rdmsr(MSR_EFER), rdmsr(MSR_GS_BASE));
 }
@@ -120,7 +112,7 @@ void panic(const char *fmt, ...)
 	say_control();
 	backtrace((u64)__builtin_return_address(0) - 1, *(const u64 *)__builtin_frame_address(0), 0);
 	say("[socle panic] stopped");
-	stop();
+	cpu_halt();
 }
 
 static const char *vector_name(u64 vector)
@@ -168,5 +160,5 @@ void panic_trap(const struct trap_frame *f)
 	say_control();
 	backtrace(f->rip, f->rbp, f->rsp);
 	say("[socle panic] stopped");
-	stop();
+	cpu_halt();
 }

@@ -10,5 +10,3 @@ void symbols_init(const struct boot_info *bi);
 const char *symbol_find(u64 addr, u64 *distance);
 
 __attribute__((noreturn)) void panic_trap(const struct trap_frame *f);
-/* True once a CPU has panicked; then the others must stop. */
-bool panic_is_over(void);

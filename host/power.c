@@ -2,8 +2,9 @@
 /* Owns the ways to end: power off and reset. After each attempt the next one follows, in the order of
  * how well it is defined. */
 #include "acpi.h"
+#include "console.h"
 #include "host.h"
-#include "log.h"
+#include "smp.h"
 #include "x86_ops.h"
 
 #define SLP_TYP_SHIFT 10 /* PM1 control register (ACPI 4.8.3.2.1) */
@@ -25,12 +26,12 @@
 #define I8042_PULSE_RESET 0xfe
 #define I8042_MAX_READS 100000u
 
-__attribute__((noreturn)) static void halt(void)
+/* Nobody else touches the machine any more, or this CPU does not: another one is ending it. */
+static void take_machine(void)
 {
-	for (;;) {
-		cli();
-		hlt();
-	}
+	console_flush();
+	if (!cpu_stop_others())
+		cpu_halt();
 }
 
 static void wait(u64 ms)
@@ -65,31 +66,27 @@ void machine_poweroff(void)
 {
 	const char *word = "Shutdown";
 
-	console_flush();
+	take_machine();
 	acpi_off(acpi_info());
 	outw(BOCHS_PM1_CONTROL, SLP_EN);
 	outw(QEMU_PM1_CONTROL, SLP_EN);
 	while (*word)
 		outb(BOCHS_SHUTDOWN, (u8)*word++);
-	log_error("this machine does not switch off: it is safe to do it by hand");
-	console_flush();
-	halt();
+	console_panic_line("[socle] this machine does not switch off: it is safe to do it by hand");
+	cpu_halt();
 }
 
 void machine_reset(void)
 {
 	const struct acpi_reset *r = &acpi_info()->reset;
 	struct desc_ptr none = {0, 0};
-	volatile u8 *p;
+	volatile u8 *p = r->address && r->space == 0 ? mmio_map(r->address, 1) : NULL;
 
-	console_flush();
+	take_machine();
 	if (r->address && r->space == 1)
 		outb((u16)r->address, r->value);
-	if (r->address && r->space == 0) {
-		p = mmio_map(r->address, 1);
-		if (p)
-			*p = r->value;
-	}
+	if (p)
+		*p = r->value;
 	for (u32 i = 0; i < I8042_MAX_READS && inb(I8042_COMMAND) & I8042_BUSY; i++)
 		cpu_pause();
 	outb(I8042_COMMAND, I8042_PULSE_RESET);
@@ -99,5 +96,5 @@ void machine_reset(void)
 	wait(RESET_MS);
 	lidt(&none); /* no handler for the fault, none for the double fault: the CPU resets */
 	__asm__ volatile("ud2");
-	halt();
+	cpu_halt();
 }

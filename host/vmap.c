@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Owns the addresses from VIRT_DYNAMIC: slots for stacks, then device memory. A freed slot is used
- * again only when every CPU has emptied its TLB since (an epoch counter; no interrupt is sent). */
+ * again only when every CPU has emptied its TLB since (an epoch counter; interrupts are sent only when
+ * slots run out). */
 #include "host.h"
 #include "log.h"
 #include "paging.h"
@@ -11,6 +12,7 @@
 #define SLOT_PAGES 16u /* the lowest is the guard */
 #define MAX_STACKS 4096u
 #define SLOT_USED UINT64_MAX
+#define SYNC_NS 20000000u
 #define DEVICES (VIRT_DYNAMIC + PAGE_SIZE_1G)
 #define DEVICES_END (VIRT_DYNAMIC + (PAGE_SIZE_1G << 10))
 _Static_assert(MAX_STACKS *SLOT_PAGES *PAGE_SIZE <= PAGE_SIZE_1G, "stacks end below DEVICES");
@@ -43,7 +45,7 @@ static u64 epoch_seen_by_all(void)
 	return seen;
 }
 
-static int slot_take(unsigned *slot)
+static int slot_search(unsigned *slot)
 {
 	u64 seen;
 	int err = ERR_NOMEM;
@@ -63,6 +65,22 @@ static int slot_take(unsigned *slot)
 	}
 	spin_unlock(&vmap.lock);
 	return err;
+}
+
+/* Where all free slots wait for CPUs that have long had no interrupt: sends them one. The wait has an end
+ * because one of them may wait for us. */
+static int slot_take(unsigned *slot)
+{
+	u64 start;
+
+	if (likely(!slot_search(slot)))
+		return 0;
+	for (unsigned i = 0; i < cpu_count(); i++)
+		cpu_kick(i);
+	for (start = rdtsc(); rdtsc() - start < ns_to_tsc(SYNC_NS); cpu_pause())
+		if (!slot_search(slot))
+			return 0;
+	return ERR_NOMEM;
 }
 
 static void slot_give(unsigned slot)

@@ -62,7 +62,7 @@ struct boot_info {
 	u64 symbols_base, symbols_size; /* struct boot_symbols, in BOOT_MEM_IMAGE memory; 0: none */
 	u64 config_base, config_size;   /* text of socle.conf */
 	u64 rsdp;                       /* ACPI root pointer, 0 where the firmware has none */
-	u64 low_page;                   /* one free page below 1 MiB for starting CPUs; 0: none */
+	u64 low_page;                   /* two free pages below 1 MiB for starting CPUs; 0: none */
 	u64 tsc_at_entry;               /* TSC when efi_main began */
 	u64 tsc_after_files;            /* TSC when the last file had been read */
 	struct boot_framebuffer fb;

@@ -60,12 +60,44 @@ struct cpu {
 	struct vcpu_cpu *vcpu;            /* owned by vcpu/ */
 	u64 vmxon_region;                 /* owned by vmx/ */
 	u64 gdt_base, idt_base, tss_base; /* virtual addresses, for the VMCS host state */
-	volatile u64 nmi_pending;         /* NMIs seen and not yet looked at */
+	volatile u64 nmi_pending;         /* NMIs seen */
+	u64 nmi_reported;                 /* how many of them irq_report_nmi() has told of */
+	bool kicked;                      /* a kick is on its way to it */
+	struct cpu_call *calls;           /* newest first */
 	u64 timer_deadline;               /* owned by host/apic.c */
 	u64 tlb_epoch;                    /* owned by host/vmap.c */
 };
+/* Index 0 is the boot CPU. Only CPUs that came up and can run guests are counted. */
 struct cpu *cpu_get(unsigned index);
 unsigned cpu_count(void);
+
+/* A function that another CPU is to run soon: in its kick handler, interrupts off, before it enters a
+ * guest again or halts. All zeros but run and opaque when it is first sent; the sender's again when run
+ * begins. */
+struct cpu_call {
+	struct cpu_call *next;
+	void (*run)(void *opaque);
+	void *opaque;
+	bool pending; /* sent, and not begun */
+};
+/* Any CPU, any context but an NMI's; index may be one's own. Does nothing while it is pending. */
+void cpu_call(unsigned index, struct cpu_call *call);
+/* The same at once, and waits for its end. Only while the other CPUs wait for their start, or from code
+ * that others never wait for. */
+void cpu_call_wait(unsigned index, void (*run)(void *opaque), void *opaque);
+/* Ends the HLT or the guest's run of a CPU; nothing when it is the calling one. Any CPU, any context but
+ * an NMI's. A full barrier: what the caller wrote before is visible to that CPU when it goes on. */
+void cpu_kick(unsigned index);
+
+/* The machine's other CPUs, on the boot CPU: starts them, one after the other; those that do not come are
+ * reported and left out. The others wait for calls, each on a stack of its own. */
+void cpu_start_others(const struct boot_info *bi);
+/* One that is no use after all: it halts for good, and the indices above it move down. */
+void cpu_leave_out(unsigned index);
+/* Each of them calls run(), which does not return. */
+void cpu_run_others(void (*run)(void));
+/* Called by each CPU that is stopped for the machine's end, perhaps in an NMI handler: takes no locks. */
+void cpu_on_stop(void (*leave)(void));
 /* Segment selectors of the host, for the VMCS. */
 #define SEL_HOST_CODE 0x08
 #define SEL_HOST_DATA 0x10
@@ -76,7 +108,8 @@ unsigned cpu_count(void);
 void cpu_idle_wait(void);
 /* Lets interrupts that wait be handled, and returns. */
 void cpu_poll_interrupts(void);
-/* Ends the machine: ACPI/known power-off ports, then halts. Flushes the console first. */
+/* Ends the machine: ACPI/known power-off ports, then halts. Flushes the console and stops the other CPUs
+ * first. Any CPU. */
 __attribute__((noreturn)) void machine_poweroff(void);
 __attribute__((noreturn)) void machine_reset(void);
 
@@ -90,6 +123,8 @@ typedef void (*irq_fn)(void *opaque);
 void irq_register(u8 vector, irq_fn fn, void *opaque);
 /* Runs the handler of a vector; from the IDT stubs and from the external-interrupt exit. */
 void irq_dispatch(u8 vector);
+/* NMIs are counted by their handler and told of here, where locks may be taken. */
+void irq_report_nmi(void);
 int irq_route_isa(unsigned isa_irq, u8 vector); /* IOAPIC pin of an ISA interrupt -> boot CPU */
 void apic_send_ipi(u32 apic_id, u8 vector);
 /* Arms this CPU's timer interrupt (IRQ_VECTOR_TIMER) for an absolute TSC value; ~0 disarms. */

@@ -111,6 +111,9 @@ struct guest {
 
 /* Once, before any guest: the policy tables. caps stays with the caller. */
 int vcpu_init(const struct vmx_caps *caps);
+/* Then once on each other CPU. 0, ERR_NOMEM, or ERR_NOTSUP when its instructions are not those of the
+ * boot CPU; the reason is in why. */
+int vcpu_init_cpu(char *why, size_t why_size);
 
 int guest_create(struct guest *g, const struct guest_config *config, const struct vmx_caps *caps);
 /* Every vCPU must have stopped. */

@@ -93,11 +93,17 @@ struct vmx_caps {
 
 /* Reads the capability MSRs of this CPU. 0, or ERR_NOTSUP with the missing control named in why. */
 int vmx_probe(struct vmx_caps *caps, const struct vmx_wishes *wishes, char *why, size_t why_size);
+/* Whether this CPU has exactly those, with the wishes that they came from; else ERR_NOTSUP and why. */
+int vmx_probe_same(const struct vmx_caps *caps, const struct vmx_wishes *wishes, char *why, size_t why_size);
+/* No longer wishes what that CPU does not have. */
+void vmx_wishes_limit(struct vmx_wishes *w, const struct vmx_caps *caps);
 /* Names what is used and what is not, for the log. */
 void vmx_describe(const struct vmx_caps *caps, char *buf, size_t size);
 /* Enters VMX operation on this CPU. 0, ERR_NOMEM, ERR_NOTSUP (logged). */
 int vmx_on(struct cpu *cpu, const struct vmx_caps *caps);
 void vmx_off(struct cpu *cpu);
+/* This CPU leaves VMX operation, if it is in it, at the machine's end: nothing is freed, no lock taken. */
+void vmx_abandon(void);
 
 /* ---- one VMCS ---- */
 struct vmcs {

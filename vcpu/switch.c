@@ -18,16 +18,38 @@ static struct {
 	unsigned area_order;
 } fpu;
 
+/* The leaves that guests choose their instructions by. */
+static const u32 feature_leaves[] = {CPUID_LEAF_FEATURES, CPUID_LEAF_EXT_FEATURES, CPUID_LEAF_XSAVE,
+				     CPUID_LEAF_EXT_FEATURES2, CPUID_LEAF_ADDR_SIZE};
+static struct cpuid_regs features[ARRAY_SIZE(feature_leaves)];
+
+/* Without what tells CPUs apart, or follows from their state. */
+static struct cpuid_regs features_here(u32 leaf)
+{
+	struct cpuid_regs r = cpuid(leaf, 0);
+	if (leaf == CPUID_LEAF_FEATURES) {
+		r.ebx = 0;
+		r.ecx &= ~(u32)CPUID1_ECX_OSXSAVE;
+		r.edx &= ~(u32)CPUID1_EDX_APIC;
+	}
+	if (leaf == CPUID_LEAF_XSAVE)
+		r.ebx = 0;
+	return r;
+}
+
+static void fpu_enable(void)
+{
+	write_cr0((read_cr0() & ~(CR0_EM | CR0_TS)) | CR0_MP);
+	write_cr4(read_cr4() | CR4_OSFXSR | CR4_OSXMMEXCPT | (fpu.xsave ? CR4_OSXSAVE : 0));
+}
+
 static void fpu_probe(void)
 {
-	u64 cr0 = read_cr0();
-	write_cr0((cr0 & ~(CR0_EM | CR0_TS)) | CR0_MP);
-	write_cr4(read_cr4() | CR4_OSFXSR | CR4_OSXMMEXCPT);
 	fpu.xcr0 = XCR0_X87 | XCR0_SSE;
 	fpu.xsave = cpuid(CPUID_LEAF_FEATURES, 0).ecx & CPUID1_ECX_XSAVE;
+	fpu_enable();
 	if (!fpu.xsave)
 		return;
-	write_cr4(read_cr4() | CR4_OSXSAVE);
 	struct cpuid_regs r = cpuid(CPUID_LEAF_XSAVE, 0);
 	fpu.xcr0 = GUEST_XCR0 & ((u64)r.edx << 32 | r.eax);
 	xsetbv(0, fpu.xcr0);
@@ -40,20 +62,43 @@ static void fpu_probe(void)
 /* The interrupt itself ends the guest's run or the wait; deadlines are looked at before every entry. */
 static void apic_timer_fired(void *opaque)
 {
-	struct vcpu_cpu *c = opaque;
-	c->apic_deadline = ~(u64)0; /* whatever it was armed for, it no longer is */
+	(void)opaque;
+	this_cpu()->vcpu->apic_deadline = ~(u64)0; /* whatever it was armed for, it no longer is */
 }
 
-int switch_init(void)
+static int cpu_make(void)
 {
 	struct vcpu_cpu *c = heap_alloc(sizeof(*c));
 	if (!c)
 		return ERR_NOMEM;
 	c->apic_deadline = ~(u64)0;
 	this_cpu()->vcpu = c;
-	irq_register(IRQ_VECTOR_TIMER, apic_timer_fired, c);
-	fpu_probe();
 	return 0;
+}
+
+int switch_init(void)
+{
+	int rc = cpu_make();
+	if (rc)
+		return rc;
+	irq_register(IRQ_VECTOR_TIMER, apic_timer_fired, NULL);
+	fpu_probe();
+	for (unsigned i = 0; i < ARRAY_SIZE(feature_leaves); i++)
+		features[i] = features_here(feature_leaves[i]);
+	return 0;
+}
+
+int switch_init_cpu(void)
+{
+	fpu_enable();
+	for (unsigned i = 0; i < ARRAY_SIZE(feature_leaves); i++) {
+		struct cpuid_regs here = features_here(feature_leaves[i]);
+		if (memcmp(&here, &features[i], sizeof(here)) != 0)
+			return ERR_NOTSUP;
+	}
+	if (fpu.xsave)
+		xsetbv(0, XCR0_X87);
+	return cpu_make();
 }
 
 u64 switch_xcr0_allowed(void)

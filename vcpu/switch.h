@@ -10,7 +10,8 @@ struct vcpu_cpu {
 	u64 apic_deadline;   /* what the local APIC timer is armed for; ~0: unknown or nothing */
 };
 
-int switch_init(void); /* once per CPU */
+int switch_init(void);     /* on the boot CPU */
+int switch_init_cpu(void); /* on each other; ERR_NOTSUP: it has other registers or instructions */
 /* The vCPU leaves this CPU: its live registers are saved, its VMCS is cleared. */
 void vcpu_unload(struct vcpu *v);
 /* Arms this CPU's APIC timer unless it is armed for that already. */

@@ -23,6 +23,17 @@ int vcpu_init(const struct vmx_caps *caps)
 	return rc ? rc : apicv_init(caps);
 }
 
+/* A guest's CPUID is made once, and its vCPUs run anywhere. */
+int vcpu_init_cpu(char *why, size_t why_size)
+{
+	int rc = switch_init_cpu();
+	if (rc)
+		snprintf(why, why_size,
+			 rc == ERR_NOMEM ? "no memory"
+					 : "its instructions differ from those of the boot CPU");
+	return rc;
+}
+
 /* #DB and #AC are taken so that a guest whose handler faults again for ever cannot keep the CPU in
  * event delivery, where no interrupt comes through; #MC because it is ours. */
 static void write_controls(struct vcpu *v)

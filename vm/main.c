@@ -18,30 +18,6 @@ static void configure(const struct boot_info *bi)
 	log_set_level((enum log_level)vm_host.config.socle.log_level);
 }
 
-static void enter_vmx(void)
-{
-	const struct config_features *f = &vm_host.config.socle.features;
-	const struct vmx_wishes wishes = {
-	    .vid = f->vid,
-	    .tpr_shadow = f->tpr_shadow,
-	    .vpid = f->vpid,
-	    .preemption_timer = f->preemption_timer,
-	    .ept_1g = f->ept_1g,
-	    .ept_ad = f->ept_ad,
-	};
-	char text[LOG_LINE_MAX];
-	if (vmx_probe(&vm_host.caps, &wishes, text, sizeof(text)))
-		panic("this processor cannot run Socle: %s", text);
-	if (vmx_on(this_cpu(), &vm_host.caps))
-		panic("VMX operation could not be entered");
-	if (vcpu_init(&vm_host.caps))
-		panic("no memory for the virtual CPUs' tables");
-	vmx_describe(&vm_host.caps, text, sizeof(text));
-	log_info("VT-x: %s", text);
-	if (vm_host.caps.vid_vectoring_stale)
-		log_info("the processor is Bochs: what it forgets of interrupted deliveries is made good");
-}
-
 /* What Socle itself costs: memory that is neither free nor a guest's nor a file, and time without the
  * reading of files. */
 static void report_cost(const struct boot_info *bi)
@@ -85,10 +61,11 @@ void socle_main(const struct boot_info *bi)
 		panic("no memory for the scheduler");
 	console_init_irq();
 	configure(bi);
+	vm_enter_vmx(bi);
 	log_info("Socle: %u CPU%s, %lu MiB free", cpu_count(), cpu_count() == 1 ? "" : "s",
 		 page_count_free() >> 8);
-	enter_vmx();
 	vm_console_init();
 	start_guests(bi);
+	cpu_run_others(sched_run);
 	sched_run();
 }

@@ -74,6 +74,9 @@ __attribute__((noreturn)) void vm_power_off(void);
 /* After the last VM has ended: powers off, or says that Socle waits. */
 void vm_check_idle(void);
 
+/* cpus.c: every CPU of the machine enters VMX operation; vm_host.caps is what all of them can do. */
+void vm_enter_vmx(const struct boot_info *bi);
+
 /* build.c: memory, tables, kernel, registers. */
 int vm_build(struct vm *vm);
 

@@ -152,8 +152,23 @@ static bool vmxon(hpa_t pa)
 	return !failed;
 }
 
+/* The loader did this where the firmware let it reach the CPU. */
+static bool unlock(void)
+{
+	u64 control = rdmsr(MSR_FEATURE_CONTROL);
+	if (!(control & FEATURE_CONTROL_LOCK)) {
+		control |= FEATURE_CONTROL_LOCK | FEATURE_CONTROL_VMX;
+		wrmsr(MSR_FEATURE_CONTROL, control);
+	}
+	return control & FEATURE_CONTROL_VMX;
+}
+
 int vmx_on(struct cpu *cpu, const struct vmx_caps *caps)
 {
+	if (!unlock()) {
+		log_error("CPU %u: VT-x is locked off by the firmware", cpu->index);
+		return ERR_NOTSUP;
+	}
 	hpa_t region = page_alloc_zeroed(0);
 	if (region == PAGE_NONE)
 		return ERR_NOMEM;
@@ -177,6 +192,33 @@ void vmx_off(struct cpu *cpu)
 	write_cr4(read_cr4() & ~CR4_VMXE);
 	page_free(cpu->vmxon_region, 0);
 	cpu->vmxon_region = 0;
+}
+
+void vmx_abandon(void)
+{
+	if (this_cpu()->vmxon_region)
+		__asm__ volatile("vmxoff" : : : "cc", "memory");
+}
+
+int vmx_probe_same(const struct vmx_caps *caps, const struct vmx_wishes *wishes, char *why, size_t why_size)
+{
+	struct vmx_caps here;
+	int rc = vmx_probe(&here, wishes, why, why_size);
+	if (!rc && memcmp(&here, caps, sizeof(here)) != 0) {
+		snprintf(why, why_size, "its VT-x differs from that of the boot CPU");
+		rc = ERR_NOTSUP;
+	}
+	return rc;
+}
+
+void vmx_wishes_limit(struct vmx_wishes *w, const struct vmx_caps *caps)
+{
+	w->vid &= caps->vid;
+	w->tpr_shadow &= caps->tpr_shadow;
+	w->vpid &= caps->vpid;
+	w->preemption_timer &= caps->preemption_timer;
+	w->ept_1g &= caps->ept_1g;
+	w->ept_ad &= caps->ept_ad;
 }
 
 void vmx_invvpid_single(u16 vpid)

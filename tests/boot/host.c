@@ -133,6 +133,66 @@ static void check_console(void)
 	console_close(front);
 }
 
+/* ---- several CPUs ---- */
+
+static void note_here(void *opaque)
+{
+	volatile u64 *seen = opaque;
+
+	*seen |= BIT(this_cpu()->index);
+}
+
+static void count_here(void *opaque)
+{
+	(void)opaque;
+	__atomic_fetch_add(&kicks, 1, __ATOMIC_RELAXED);
+}
+
+static void check_calls(void)
+{
+	static struct cpu_call call = {.run = count_here};
+	static volatile u64 seen;
+
+	for (unsigned i = 0; i < cpu_count(); i++) {
+		cpu_call_wait(i, note_here, (void *)&seen);
+		check("a call runs on its CPU", seen == BIT(i + 1) - 1);
+		check("who is who", cpu_get(i)->index == i && cpu_get(i)->self == cpu_get(i));
+	}
+	for (u64 n = 1; n <= 1000; n++) {
+		cpu_call(1, &call);
+		while (__atomic_load_n(&kicks, __ATOMIC_RELAXED) != n)
+			cpu_pause();
+	}
+	check("each call runs once", kicks == 1000);
+	cpu_call(0, &call);
+	check("a call to oneself waits while interrupts are off", kicks == 1000);
+	cpu_poll_interrupts();
+	check("and then runs", kicks == 1001);
+}
+
+static void others(void)
+{
+	u64 nmis;
+
+	check("all CPUs came", cpu_count() == 4);
+	check_calls();
+	for (int i = 0; i < 9000; i++) { /* more than there are places, and the others sleep */
+		void *stack = stack_alloc(2);
+
+		if (stack)
+			stack_free(stack, 2);
+		else
+			failed++;
+	}
+	check("9000 stacks while others sleep", stack_alloc(2) != NULL);
+	nmis = cpu_get(2)->nmi_pending;
+	wrmsr(X2APIC_ICR, (u64)cpu_get(2)->apic_id << 32 | ICR_NMI);
+	for (int i = 0; i < 100000 && cpu_get(2)->nmi_pending == nmis; i++)
+		cpu_pause();
+	check("an NMI on another CPU", cpu_get(2)->nmi_pending == nmis + 1);
+	log_info("%u passed, %u failed, 0 skipped", passed, failed);
+}
+
 static void services(void)
 {
 	check_clock();
@@ -223,12 +283,25 @@ static const struct {
 	const char *name;
 	void (*fn)(void);
 } cases[] = {
-    {"services", services},           {"overflow", overflow},
-    {"write_code", write_code},       {"write_code_alias", write_code_alias},
-    {"run_data", run_data},           {"run_ram", run_ram},
-    {"touch_null", touch_null},       {"free_twice", free_twice},
-    {"machine_check", machine_check}, {"reset", reset},
+    {"services", services},
+    {"overflow", overflow},
+    {"write_code", write_code},
+    {"write_code_alias", write_code_alias},
+    {"run_data", run_data},
+    {"run_ram", run_ram},
+    {"touch_null", touch_null},
+    {"free_twice", free_twice},
+    {"machine_check", machine_check},
+    {"reset", reset},
+    {"others", others},
 };
+
+static void run_case(void *opaque)
+{
+	void (**fn)(void) = opaque;
+
+	(*fn)();
+}
 
 void socle_main(const struct boot_info *bi)
 {
@@ -242,11 +315,19 @@ void socle_main(const struct boot_info *bi)
 	apic_init(bi);
 	time_init(bi);
 	console_init_irq();
+	if (bi->nr_cpus > 1)
+		cpu_start_others(bi);
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		size_t n = strlen(cases[i].name);
+		void (*fn)(void) = cases[i].fn;
 
-		if (bi->config_size > n + 2 && !memcmp(config + 2, cases[i].name, n) && config[n + 2] == '\n')
-			cases[i].fn();
+		if (bi->config_size > n + 2 && !memcmp(config + 2, cases[i].name, n) &&
+		    config[n + 2] == '\n') {
+			if (cpu_count() == 2) /* the rule is broken by the other one */
+				cpu_call_wait(1, run_case, &fn);
+			else
+				fn();
+		}
 	}
 	machine_poweroff();
 }

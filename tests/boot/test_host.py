@@ -54,6 +54,33 @@ def test_panic(console, guest, case):
         assert re.search(r"^  [0-9a-f]{16} host_start\+0x", text, re.M), text
 
 
+@pytest.mark.parametrize("case", ["overflow", "touch_null", "free_twice", "machine_check"])
+def test_panic_of_another_cpu(console, guest, case):
+    """CPU 1 breaks the rule: one report, of that CPU, and the boot CPU is silent after it."""
+    what, where = CRASHES[case]
+    m = console(config(case), {"k.elf": guest("hello")}, efi=HOST, cpus=2)
+    text = m.expect(r"\[socle panic\] stopped")
+    assert re.search(r"^\[socle panic\] " + what, text, re.M), text
+    assert re.search(r"^CPU 1 of 2, APIC id 1$", text, re.M), text
+    assert re.search(r"^[ ?] [0-9a-f]{16} %s(\.\w+)*\+0x" % where, text, re.M), text
+    if case != "overflow":
+        assert re.search(r"^  [0-9a-f]{16} ap_main\+0x", text, re.M), text
+
+
+def test_other_cpus(console, guest):
+    """Calls, kicks, an NMI and freed stacks with four CPUs; and the machine still ends."""
+    m = console(config("others"), {"k.elf": guest("hello")}, efi=HOST, cpus=4)
+    text = m.expect(r"\d+ passed, \d+ failed, 0 skipped")
+    assert re.search(r"\b1[0-9] passed, 0 failed", text), text
+    assert m.wait().status == 0
+
+
+def test_reset_with_other_cpus(console, guest):
+    m = console(config("reset"), {"k.elf": guest("hello")}, efi=HOST, cpus=4)
+    m.expect("back after the reset")
+    assert m.wait().status == 0
+
+
 def test_reset(console, guest):
     m = console(config("reset"), {"k.elf": guest("hello")}, efi=HOST)
     m.expect("back after the reset")
