@@ -9,8 +9,9 @@ void emulation_destroy(struct vcpu *v);
 /* Executes the instruction at RIP, which accessed gpa; where linear_valid is set the VMCS has the linear
  * address of that access. */
 void emulation_run(struct vcpu *v, gpa_t gpa, bool linear_valid);
-/* fastlane.c: the same for the commonest instructions; false: nothing was done, take the long way. */
-bool fastlane_run(struct vcpu *v, gpa_t gpa);
+/* fastlane.c: the same for the commonest instructions, after an access that the processor saw as a write
+ * or not; false: nothing was done, take the long way. */
+bool fastlane_run(struct vcpu *v, gpa_t gpa, bool write);
 /* INS or OUTS, by the exit qualification. */
 void emulation_string_io(struct vcpu *v, u64 qualification);
 

@@ -62,7 +62,9 @@ static inline bool one_page(const struct vcpu *v, const struct insn *in, u64 rip
 	return offset + in->size <= PAGE_SIZE;
 }
 
-bool fastlane_run(struct vcpu *v, gpa_t gpa)
+/* The instruction is read again here, and another vCPU may have changed it since it ran: what it does now
+ * must be what the processor let it do to this page, which may be read-only. */
+bool fastlane_run(struct vcpu *v, gpa_t gpa, bool write)
 {
 	struct emulator *e = v->emulator;
 	if (unlikely(vcpu_mode_bits() != 64 || gpa - v->lapic.mmio < PAGE_SIZE))
@@ -72,14 +74,13 @@ bool fastlane_run(struct vcpu *v, gpa_t gpa)
 	if (unlikely(!in || in->op != INSN_MOV || in->reg >= VMX_FRAME_REGS || in->reg == REG_RSP ||
 		     !one_page(v, in, rip, gpa)))
 		return false;
-	if (in->form == INSN_REG_MEM) {
-		u64 ones = ~(u64)0 >> (64 - 8 * in->size);
+	u64 ones = ~(u64)0 >> (64 - 8 * in->size);
+	if (in->form == INSN_REG_MEM && !write)
 		register_write(v, in, io_read(v->guest, false, gpa, in->size) & ones);
-	} else if (in->form == INSN_MEM_REG) {
-		io_write(v->guest, false, gpa, in->size, v->regs[in->reg]);
-	} else {
+	else if (in->form == INSN_MEM_REG && write)
+		io_write(v->guest, false, gpa, in->size, v->regs[in->reg] & ones);
+	else
 		return false;
-	}
 	skip(rip + in->length);
 	return true;
 }

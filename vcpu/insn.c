@@ -418,18 +418,24 @@ void insn_make_string_io(struct insn *out, enum insn_op op, unsigned size, unsig
 }
 
 /* Not in the cache: decodes into the slot, or into c->single where there is no full key. */
-static __attribute__((noinline)) int cache_miss(struct insn_cache *c, struct insn_cached *slot,
-						const u8 *bytes, size_t n, unsigned mode_bits,
-						const struct insn **out)
+/* A load that the compiler may neither repeat nor split; unaligned. */
+static inline u64 read_once_u64(const u8 *p)
 {
+	struct unaligned {
+		u64 value;
+	} __attribute__((packed, may_alias));
+
+	return ((const volatile struct unaligned *)p)->value;
+}
+
+static __attribute__((noinline)) int cache_miss(struct insn_cached *slot, u64 low, u64 high,
+						unsigned mode_bits, const struct insn **out)
+{
+	const u64 bytes[2] = {low, high};
 	int err;
 
-	if (!slot) {
-		*out = &c->single;
-		return insn_decode(bytes, n, mode_bits, &c->single);
-	}
 	slot->mode_bits = 0;
-	err = insn_decode(bytes, n, mode_bits, &slot->insn);
+	err = insn_decode((const u8 *)bytes, sizeof(bytes), mode_bits, &slot->insn);
 	if (err)
 		return err;
 	*out = &slot->insn;
@@ -438,20 +444,24 @@ static __attribute__((noinline)) int cache_miss(struct insn_cache *c, struct ins
 	return 0;
 }
 
+/* The bytes may be guest memory that another vCPU is writing: they are read once, here, so that what is
+ * decoded is what it is filed under. */
 int insn_cache_decode(struct insn_cache *c, const u8 *bytes, size_t n, unsigned mode_bits,
 		      const struct insn **out)
 {
 	struct insn_cached *slot;
 	u64 low, high;
 
-	if (unlikely(n < sizeof(slot->bytes)))
-		return cache_miss(c, NULL, bytes, n, mode_bits, out);
-	__builtin_memcpy(&low, bytes, 8);
-	__builtin_memcpy(&high, bytes + 8, 8);
+	if (unlikely(n < sizeof(slot->bytes))) {
+		*out = &c->single;
+		return insn_decode(bytes, n, mode_bits, &c->single);
+	}
+	low = read_once_u64(bytes);
+	high = read_once_u64(bytes + 8);
 	/* Multiplicative hashing: the first 8 bytes nearly always tell two instructions apart. */
 	slot = &c->slots[(low * 0x9e3779b97f4a7c15u) >> (64 - INSN_CACHE_BITS)];
 	if (unlikely(slot->bytes[0] != low || slot->bytes[1] != high || slot->mode_bits != mode_bits))
-		return cache_miss(c, slot, bytes, n, mode_bits, out);
+		return cache_miss(slot, low, high, mode_bits, out);
 	*out = &slot->insn;
 	return 0;
 }

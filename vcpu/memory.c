@@ -17,7 +17,7 @@ static void access_device(struct vcpu *v, gpa_t gpa, u64 q)
 {
 	if (likely((q & EPTV_LINEAR_VALID) && !(q & EPTV_FETCH) && !v->events.vectoring_info &&
 		   (q & EPTV_FINAL))) {
-		if (!fastlane_run(v, gpa))
+		if (!fastlane_run(v, gpa, q & EPTV_WRITE))
 			emulation_run(v, gpa, true);
 	} else if (q & EPTV_FETCH) {
 		/* Nothing answers: the bus reads all-ones, and FF FF is no instruction. */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <pthread.h>
 
 #include "lib.h"
 #include "vcpu/insn.h"
@@ -402,6 +403,54 @@ static void test_cache_random(void **state)
 	free(c);
 }
 
+static bool race_over;
+
+/* Another vCPU: rewrites the instruction all the time. */
+static void *rewrite(void *opaque)
+{
+	volatile u8 *bytes = opaque;
+
+	while (!__atomic_load_n(&race_over, __ATOMIC_RELAXED)) {
+		bytes[1] = 0x47; /* mov eax, [rdi + disp8] */
+		bytes[1] = 0x84; /* mov eax, [sib + disp32] */
+		bytes[1] = 0x07; /* mov eax, [rdi] */
+		bytes[0] = 0x89; /* and the other way */
+		bytes[0] = 0x8b;
+	}
+	return NULL;
+}
+
+/* The bytes may be guest memory: whatever happens to them meanwhile, nothing is filed under bytes that it was
+ * not decoded from. */
+static void test_cache_race(void **state)
+{
+	struct insn_cache *c = calloc(1, sizeof(*c));
+	u8 bytes[16] = {0x8b, 0x47, 0x10};
+	const struct insn *in;
+	unsigned wrong = 0;
+	struct insn want;
+	pthread_t writer;
+
+	(void)state;
+	race_over = false;
+	assert_int_equal(pthread_create(&writer, NULL, rewrite, bytes), 0);
+	for (unsigned i = 0; i < 300000; i++) {
+		(void)insn_cache_decode(c, bytes, 16, 64, &in);
+		for (unsigned s = 0; i % 64 == 0 && s < ARRAY_SIZE(c->slots); s++) {
+			const struct insn_cached *slot = &c->slots[s];
+			if (!slot->mode_bits)
+				continue;
+			wrong += insn_decode((const u8 *)slot->bytes, 16, 64, &want) ||
+				 memcmp(&slot->insn, &want, sizeof(want));
+		}
+		c->slots[i % ARRAY_SIZE(c->slots)].mode_bits = 0; /* so that it decodes again */
+	}
+	__atomic_store_n(&race_over, true, __ATOMIC_RELAXED);
+	pthread_join(writer, NULL);
+	free(c);
+	assert_int_equal(wrong, 0);
+}
+
 static void test_string_io(void **state)
 {
 	struct insn made, decoded;
@@ -422,11 +471,12 @@ static void test_string_io(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_accepted),  cmocka_unit_test(test_refused),
-	    cmocka_unit_test(test_truncated), cmocka_unit_test(test_too_long),
-	    cmocka_unit_test(test_segments),  cmocka_unit_test(test_flags),
-	    cmocka_unit_test(test_cache),     cmocka_unit_test(test_cache_random),
-	    cmocka_unit_test(test_string_io), cmocka_unit_test(test_simple),
+	    cmocka_unit_test(test_accepted),   cmocka_unit_test(test_refused),
+	    cmocka_unit_test(test_truncated),  cmocka_unit_test(test_too_long),
+	    cmocka_unit_test(test_segments),   cmocka_unit_test(test_flags),
+	    cmocka_unit_test(test_cache),      cmocka_unit_test(test_cache_random),
+	    cmocka_unit_test(test_cache_race), cmocka_unit_test(test_string_io),
+	    cmocka_unit_test(test_simple),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
