@@ -167,11 +167,16 @@ static int fetch_piece(struct emulate_ctx *c, u64 linear, u8 *to, size_t n)
 	return 0;
 }
 
+static u64 code_address(const struct emulate_ctx *c)
+{
+	return c->mode_bits == 64 ? c->rip : (u32)(vmread(GUEST_CS_BASE) + c->rip);
+}
+
 static int fetch_decode(struct emulator *e, const struct insn **in)
 {
 	struct emulate_ctx *c = &e->ctx;
 	u8 bytes[FETCH_BYTES];
-	u64 linear = c->mode_bits == 64 ? c->rip : (u32)(vmread(GUEST_CS_BASE) + c->rip);
+	u64 linear = code_address(c);
 	size_t n = MIN((size_t)FETCH_BYTES, (size_t)(PAGE_SIZE - (linear & (PAGE_SIZE - 1))));
 	if (fetch_piece(c, linear, bytes, n))
 		return EMULATE_FAULT;
@@ -196,7 +201,7 @@ static void log_unsupported(struct vcpu *v)
 	struct emulate_ctx *c = &v->emulator->ctx;
 	if (!guest_log_unknown(v->guest))
 		return;
-	if (op_translate(c, c->rip, EMULATE_EXEC, &gpa) == 0)
+	if (op_translate(c, code_address(c), EMULATE_EXEC, &gpa) == 0)
 		gmem_read(&v->guest->mem, gpa, bytes,
 			  MIN(sizeof(bytes), PAGE_SIZE - (gpa & (PAGE_SIZE - 1))));
 	log_warn("%s: device memory touched by an instruction that is not emulated: RIP 0x%lx, bytes "

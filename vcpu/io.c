@@ -13,11 +13,12 @@
 
 bool guest_log_unknown(struct guest *g)
 {
-	if (g->unknown_logged >= UNKNOWN_LOG_LINES)
+	if (g->unknown_logged > UNKNOWN_LOG_LINES)
 		return false;
-	if (++g->unknown_logged == UNKNOWN_LOG_LINES)
-		log_warn("%s: no more lines about what nobody claims", g->name);
-	return true;
+	if (++g->unknown_logged <= UNKNOWN_LOG_LINES)
+		return true;
+	log_warn("%s: no more lines about what nobody claims", g->name);
+	return false;
 }
 
 /* All-ones of a size in bytes. */

@@ -243,6 +243,20 @@ static void port_exits(void **state)
 	assert_int_equal(fake(GUEST_RIP), 0x108);
 }
 
+/* The notice is the last line. */
+static void log_lines_end(void **state)
+{
+	unsigned lines = shim_log_lines, allowed = 0;
+	(void)state;
+	while (guest_log_unknown(&board_guest))
+		allowed++;
+	assert_int_equal(allowed, 24);
+	assert_int_equal(shim_log_lines, lines + 1);
+	for (unsigned i = 0; i < 100; i++)
+		assert_false(guest_log_unknown(&board_guest));
+	assert_int_equal(shim_log_lines, lines + 1);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 int main(void)
 {
@@ -251,6 +265,7 @@ int main(void)
 	    T(tables_fill_up),         T(unregister),
 	    T(accesses_are_split),     T(misses_read_as_ones_and_are_logged_once),
 	    T(the_log_is_not_flooded), T(port_exits),
+	    T(log_lines_end),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
