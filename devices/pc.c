@@ -233,8 +233,12 @@ void pc_reset(struct pc *pc)
 	pic_reset(&pc->pic);
 }
 
+/* Of the slave 8259: bit 0 is interrupt 8. */
+#define BIOS_ELCR (BIT(PM_SCI_GSI - 8) | BIT(IRQ_PCI_ISA(0) - 8) | BIT(IRQ_PCI_ISA(1) - 8))
+
 /* Vectors 8 and 70h; timer, keyboard, cascade and diskette, clock, mouse, coprocessor and disk unmasked;
- * 18.2 ticks a second; the keyboard interrupts. What is in memory belongs to vm/bios.c. */
+ * 18.2 ticks a second; the keyboard interrupts. Level triggered: the SCI and the two PCI interrupts. What is
+ * in memory belongs to vm/bios.c. */
 void pc_bios_state(struct pc *pc)
 {
 	static const u8 master[] = {0x11, 0x08, 0x04, 0x01, 0xb8}, slave[] = {0x11, 0x70, 0x02, 0x01, 0x8e};
@@ -243,6 +247,7 @@ void pc_bios_state(struct pc *pc)
 		pic_write(&pc->pic.chip[0], i != 0, 1, master[i]);
 		pic_write(&pc->pic.chip[1], i != 0, 1, slave[i]);
 	}
+	pic_elcr_write(&pc->pic, 1, 1, BIOS_ELCR);
 	pit_write(&pc->pit, 3, 1, 0x36); /* channel 0: both bytes, mode 3, binary */
 	pit_write(&pc->pit, 0, 1, 0);
 	pit_write(&pc->pit, 0, 1, 0);

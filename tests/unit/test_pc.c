@@ -268,8 +268,9 @@ static void test_power(void **state)
 {
 	(void)state;
 	board_write(false, 0x602, 2, 0x100);
-	outb(0x4d1, 0x02); /* the SCI is level triggered */
 	pc_bios_state(pc);
+	assert_int_equal(inb(0x4d0), 0);
+	assert_int_equal(inb(0x4d1), 0x0e); /* level triggered: the SCI, and 10 and 11, where PCI's are */
 	outb(0x21, 0xfb);
 	outb(0xa1, 0xfd);
 	pc_power_button(pc);
