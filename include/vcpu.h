@@ -12,7 +12,7 @@
 
 #define GUEST_MAX_VCPUS 16
 #define VCPU_STACK_PAGES 4
-#define VCPU_EXIT_REASONS 75 /* basic exit reasons known to us: 0 to 74 (SDM volume 3, appendix C) */
+#define VCPU_EXIT_REASONS 80 /* basic exit reasons known to us: 0 to 79 (SDM volume 3, appendix C) */
 
 /* ---- attention: one word that is zero when the vCPU can simply go on. Requests are set by anyone and
  * acted on by the owner before entry; the owner's own states stand in the same word. ---- */

@@ -53,8 +53,10 @@ struct cpu;
 #define PROC2_RDRAND BIT(11)
 #define PROC2_INVPCID BIT(12)
 #define PROC2_VMFUNC BIT(13)
+#define PROC2_ENCLS BIT(15)
 #define PROC2_RDSEED BIT(16)
 #define PROC2_XSAVES BIT(20)
+#define PROC2_ENCLV BIT(28)
 
 /* VM-exit controls, SDM 25.7.1. */
 #define EXIT_SAVE_DEBUG BIT(2)

@@ -169,4 +169,9 @@ const struct exit_row exit_table[VCPU_EXIT_REASONS] = {
     [72] = {"ENQCMD PASID", exit_undefined},
     [73] = {"ENQCMDS PASID", exit_undefined},
     [74] = {"bus lock", exit_unexpected},
+    [75] = {"notify window", exit_unexpected},
+    [76] = {"SEAMCALL", exit_undefined},
+    [77] = {"TDCALL", exit_undefined},
+    [78] = {"RDMSRLIST", exit_undefined},
+    [79] = {"WRMSRLIST", exit_undefined},
 };

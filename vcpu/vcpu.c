@@ -55,6 +55,11 @@ static void write_controls(struct vcpu *v)
 	vmwrite(EPT_POINTER, v->guest->ept.eptp);
 	if (v->vpid)
 		vmwrite(VPID, v->vpid);
+	/* SGX is hidden, but a processor that has it executes these all the same (SDM volume 3, 25.6.16). */
+	if (c->proc2 & PROC2_ENCLS)
+		vmwrite(ENCLS_EXITING_BITMAP, ~(u64)0);
+	if (c->proc2 & PROC2_ENCLV)
+		vmwrite(ENCLV_EXITING_BITMAP, ~(u64)0);
 	v->events.proc = c->proc;
 }
 

@@ -120,7 +120,7 @@ int vmx_probe(struct vmx_caps *caps, const struct vmx_wishes *wishes, char *why,
 	     &caps->proc},
 	    {{"secondary processor-based", MSR_VMX_PROCBASED_CTLS2, MSR_VMX_PROCBASED_CTLS2, PROC2_MUST, 0,
 	      (caps->vid ? PROC2_VID | PROC2_APIC_REGISTER : 0) | (caps->vpid ? PROC2_VPID : 0) |
-		  PROC2_RDTSCP | PROC2_INVPCID | PROC2_WBINVD},
+		  PROC2_RDTSCP | PROC2_INVPCID | PROC2_WBINVD | PROC2_ENCLS | PROC2_ENCLV},
 	     &caps->proc2},
 	    {{"VM-exit", MSR_VMX_EXIT_CTLS, MSR_VMX_TRUE_EXIT_CTLS, EXIT_MUST, 0, 0}, &caps->exit},
 	    {{"VM-entry", MSR_VMX_ENTRY_CTLS, MSR_VMX_TRUE_ENTRY_CTLS, ENTRY_MUST, ENTRY_IA32E, 0},
