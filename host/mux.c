@@ -117,6 +117,15 @@ static void add_text(struct mux *m, struct console_stream *s, char c)
 	s->line[s->len++] = c;
 }
 
+/* 80h to 9fh: continues a character of UTF-8, or else is a control character like ESC [ in one byte (ECMA-48
+ * 5.3), which in UTF-8 is written C2h 80h to C2h 9fh. */
+static bool c1_control(const struct console_stream *s, u8 c)
+{
+	u8 before = s->len ? (u8)s->line[s->len - 1] : 0;
+
+	return c >= 0x80 && c <= 0x9f && (before < 0x80 || before == 0xc2);
+}
+
 /* Only text gets through: anything that moves the cursor could hide whose line it is. */
 static void write_back(struct mux *m, struct console_stream *s, const char *buf, size_t n)
 {
@@ -131,6 +140,8 @@ static void write_back(struct mux *m, struct console_stream *s, const char *buf,
 			continue;
 		} else if (c == '\r') {
 			s->after_cr = true;
+		} else if (c1_control(s, (u8)c)) {
+			continue;
 		} else if (c == '\t' || ((u8)c >= ' ' && c != 0x7f)) {
 			add_text(m, s, c);
 		}

@@ -50,6 +50,19 @@ static void put(struct console_stream *s, const char *text)
 		screen[0] = '\0';                                                                            \
 	} while (0)
 
+/* What some terminals take for ESC [ does not get through, letters beyond ASCII do. */
+static void test_background_c1(void **s)
+{
+	(void)s;
+	put(&b, "x\x9b"
+		"2J y\xc2\x9b"
+		"2J\n");
+	assert_null(strchr(screen, '\x9b'));
+	used = 0;
+	put(&b, "\xc3\x80 \xe2\x82\xac \xf0\x9f\x98\x80\n");
+	ASSERT_SCREEN("b| \xc3\x80 \xe2\x82\xac \xf0\x9f\x98\x80\r\n");
+}
+
 static void test_foreground(void **s)
 {
 	(void)s;
@@ -220,10 +233,11 @@ static void test_random(void **s)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test_setup(test_foreground, reset), cmocka_unit_test_setup(test_log_line, reset),
-	    cmocka_unit_test_setup(test_background, reset), cmocka_unit_test_setup(test_overlong, reset),
-	    cmocka_unit_test_setup(test_sequences, reset),  cmocka_unit_test_setup(test_switch, reset),
-	    cmocka_unit_test_setup(test_end, reset),        cmocka_unit_test_setup(test_random, reset),
+	    cmocka_unit_test_setup(test_foreground, reset),    cmocka_unit_test_setup(test_log_line, reset),
+	    cmocka_unit_test_setup(test_background, reset),    cmocka_unit_test_setup(test_overlong, reset),
+	    cmocka_unit_test_setup(test_sequences, reset),     cmocka_unit_test_setup(test_switch, reset),
+	    cmocka_unit_test_setup(test_end, reset),           cmocka_unit_test_setup(test_random, reset),
+	    cmocka_unit_test_setup(test_background_c1, reset),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
