@@ -119,6 +119,8 @@ int guest_create(struct guest *g, const struct guest_config *config, const struc
 /* Every vCPU must have stopped. */
 void guest_destroy(struct guest *g);
 int vcpu_create(struct guest *g, unsigned id);
+/* At debug level: how many VM exits its vCPUs have had, by reason. Before guest_destroy(). */
+void guest_log_exits(const struct guest *g);
 void guest_start(struct guest *g); /* every vCPU becomes a task; the guest's TSC starts at 0 */
 
 /* Every vCPU stops before its next instruction, or goes on. From any context; a guest that is to stop

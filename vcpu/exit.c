@@ -5,6 +5,7 @@
 
 #include "apicv.h"
 #include "host.h"
+#include "log.h"
 #include "vcpu.h"
 #include "x86_ops.h"
 
@@ -175,3 +176,28 @@ const struct exit_row exit_table[VCPU_EXIT_REASONS] = {
     [78] = {"RDMSRLIST", exit_undefined},
     [79] = {"WRMSRLIST", exit_undefined},
 };
+
+/* One line with the total and the reasons by their frequency, as many as fit. */
+void guest_log_exits(const struct guest *g)
+{
+	u64 count[VCPU_EXIT_REASONS] = {0}, total = 0;
+	char line[160] = "";
+	for (unsigned i = 0; i < g->nr_vcpus; i++)
+		for (unsigned r = 0; r < VCPU_EXIT_REASONS; r++) {
+			count[r] += g->vcpus[i]->exits[r];
+			total += g->vcpus[i]->exits[r];
+		}
+	for (size_t used = 0; used < sizeof(line) - 40;) {
+		unsigned most = 0;
+		for (unsigned r = 1; r < VCPU_EXIT_REASONS; r++)
+			if (count[r] > count[most])
+				most = r;
+		if (!count[most])
+			break;
+		snprintf(line + used, sizeof(line) - used, "%s%s %lu", used ? ", " : ": ",
+			 exit_table[most].name, count[most]);
+		used = strlen(line);
+		count[most] = 0;
+	}
+	log_debug("%s: %lu VM exits%s", g->name, total, line);
+}

@@ -339,6 +339,7 @@ static void vm_stopped(void *opaque)
 {
 	struct vm *vm = opaque;
 	say_stopped(vm);
+	guest_log_exits(&vm->guest);
 	vm_host.nr_alive--;
 	vm->state = VM_STOPPED;
 	switch (policy_after(vm->config, vm->guest.stop, vm->wish)) {
