@@ -98,7 +98,8 @@ static int frame_install(struct gmem *m, const struct hole *h, unsigned level, h
 	return 0;
 }
 
-/* The frame is allocated and zeroed before the lock is taken, for 2 MiB take a while. */
+/* The frame is allocated and zeroed before the lock is taken, for 2 MiB take a while; nobody who touches
+ * guest memory holds a lock that an interrupt handler of ours takes. */
 static int populate_at(struct gmem *m, const struct hole *h, unsigned level)
 {
 	unsigned order = 9 * (level - 1);
@@ -107,7 +108,7 @@ static int populate_at(struct gmem *m, const struct hole *h, unsigned level)
 
 	if (!within_limit(m, level))
 		return ERR_NOMEM;
-	frame = order ? page_alloc_zeroed(order) : zero_page_get();
+	frame = order ? zero_block_get(order) : zero_page_get();
 	if (frame == PAGE_NONE)
 		return ERR_NOMEM;
 	spin_lock(&m->ept->lock);

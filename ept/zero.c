@@ -48,6 +48,21 @@ u64 gmem_idle_pages(void)
 	return __atomic_load_n(&pool.count, __ATOMIC_RELAXED);
 }
 
+/* Interrupts may come between pieces: a UART's FIFO is full after a millisecond. */
+#define PIECE_ORDER 4u
+
+hpa_t zero_block_get(unsigned order)
+{
+	hpa_t block = page_alloc(order);
+
+	for (u64 done = 0; block != PAGE_NONE && done < PAGE_SIZE << order;
+	     done += PAGE_SIZE << PIECE_ORDER) {
+		memset(phys_to_virt(block + done), 0, PAGE_SIZE << PIECE_ORDER);
+		cpu_poll_interrupts();
+	}
+	return block;
+}
+
 bool gmem_idle_drain(void)
 {
 	bool any = false;

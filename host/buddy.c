@@ -98,6 +98,15 @@ hpa_t buddy_alloc(struct buddy *b, unsigned order)
 	return frame << PAGE_SHIFT;
 }
 
+hpa_t buddy_alloc_pages(struct buddy *b, unsigned order)
+{
+	hpa_t pa = buddy_alloc(b, order);
+
+	if (pa != PAGE_NONE)
+		memset(state_of(b, frame_of(pa)), STATE_USED, BIT(order));
+	return pa;
+}
+
 int buddy_order(const struct buddy *b, hpa_t pa)
 {
 	const u8 *state = state_of(b, frame_of(pa));

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Owns the machine's free RAM. */
+/* Owns the machine's free RAM. Each CPU keeps a few single pages for itself: most requests are for one,
+ * and an EPT violation should not wait for the lock. */
 #include "page.h"
 
 #include "buddy.h"
 #include "host.h"
 #include "log.h"
 #include "spinlock.h"
+
+#define BATCH_ORDER 4u /* pages that a CPU takes at a time */
 
 static struct {
 	struct spinlock lock;
@@ -69,12 +72,52 @@ static hpa_t block_alloc(unsigned order)
 	return pa;
 }
 
+static hpa_t single_alloc(void)
+{
+	struct cpu *c = this_cpu();
+	hpa_t pa;
+
+	if (unlikely(!c->pages_left)) {
+		spin_lock(&pages.lock);
+		pa = buddy_alloc_pages(&pages.buddy, BATCH_ORDER);
+		if (pa == PAGE_NONE)
+			pa = buddy_alloc(&pages.buddy, 0);
+		else
+			__atomic_store_n(&c->pages_left, 1u << BATCH_ORDER, __ATOMIC_RELAXED);
+		c->pages_next = pa;
+		spin_unlock(&pages.lock);
+		if (!c->pages_left)
+			return pa;
+	}
+	pa = c->pages_next;
+	c->pages_next += PAGE_SIZE;
+	__atomic_store_n(&c->pages_left, c->pages_left - 1, __ATOMIC_RELAXED);
+	return pa;
+}
+
+/* This CPU gives back what it keeps: joined with others, it may be the block that is wanted. */
+static bool singles_release(void)
+{
+	struct cpu *c = this_cpu();
+
+	if (!c->pages_left)
+		return false;
+	while (c->pages_left) {
+		page_free(c->pages_next, 0);
+		c->pages_next += PAGE_SIZE;
+		__atomic_store_n(&c->pages_left, c->pages_left - 1, __ATOMIC_RELAXED);
+	}
+	return true;
+}
+
 hpa_t page_alloc(unsigned order)
 {
 	hpa_t pa;
 
 	ASSERT(order < BUDDY_ORDERS);
-	pa = block_alloc(order);
+	pa = order ? block_alloc(order) : single_alloc();
+	if (unlikely(pa == PAGE_NONE) && singles_release())
+		pa = block_alloc(order);
 	if (unlikely(pa == PAGE_NONE) && pages.on_shortage && pages.on_shortage())
 		pa = block_alloc(order);
 	return pa;
@@ -113,7 +156,11 @@ int page_order(hpa_t pa)
 
 u64 page_count_free(void)
 {
-	return __atomic_load_n(&pages.buddy.nr_free, __ATOMIC_RELAXED);
+	u64 n = __atomic_load_n(&pages.buddy.nr_free, __ATOMIC_RELAXED);
+
+	for (unsigned i = 0; i < cpu_count(); i++)
+		n += __atomic_load_n(&cpu_get(i)->pages_left, __ATOMIC_RELAXED);
+	return n;
 }
 
 u64 page_count_total(void)

@@ -66,6 +66,8 @@ struct cpu {
 	struct cpu_call *calls;           /* newest first */
 	u64 timer_deadline;               /* owned by host/apic.c */
 	u64 tlb_epoch;                    /* owned by host/vmap.c */
+	hpa_t pages_next;                 /* owned by host/page.c, as is pages_left */
+	u32 pages_left;
 };
 /* Index 0 is the boot CPU. Only CPUs that came up and can run guests are counted. */
 struct cpu *cpu_get(unsigned index);

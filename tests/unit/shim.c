@@ -18,6 +18,7 @@ char shim_last_log[512];
 int shim_quiet = 1;
 long shim_pages_in_use;
 long shim_fail_after = -1;
+unsigned shim_polls;
 
 u64 fake_vmcs[FAKE_VMCS_FIELDS];
 u32 fake_vmcs_reads[FAKE_VMCS_FIELDS];
@@ -45,6 +46,22 @@ WEAK void panic(const char *fmt, ...)
 	va_end(ap);
 	fputs("\n", stderr);
 	abort();
+}
+
+WEAK unsigned cpu_count(void)
+{
+	return fake_cpu ? 1 : 0;
+}
+
+WEAK struct cpu *cpu_get(unsigned index)
+{
+	(void)index;
+	return fake_cpu;
+}
+
+WEAK void cpu_poll_interrupts(void)
+{
+	shim_polls++;
 }
 
 WEAK hpa_t page_alloc(unsigned order)

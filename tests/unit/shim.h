@@ -10,4 +10,5 @@ extern unsigned shim_log_lines; /* lines logged so far */
 extern char shim_last_log[512];
 extern int shim_quiet;         /* 1: do not print log lines */
 extern long shim_pages_in_use; /* page_alloc() minus page_free(), 4 KiB units */
+extern unsigned shim_polls;    /* calls of cpu_poll_interrupts() */
 extern long shim_fail_after;   /* >= 0: page_alloc() fails after that many calls */

@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "fake_cpu.h"
 #include "host.h"
 #include "host/page.h"
 #include "log.h"
@@ -28,6 +29,7 @@ void panic(const char *fmt, ...)
 
 static int setup(void **s)
 {
+	static struct cpu cpu;
 	char *arena = aligned_alloc(ARENA, ARENA);
 	u64 base = virt_to_phys(arena);
 
@@ -38,6 +40,7 @@ static int setup(void **s)
 	bi.mem[1] = (struct boot_mem){base + 2 * PAGE_SIZE, PAGE_SIZE, BOOT_MEM_RESERVED, 0};
 	bi.mem[2] = (struct boot_mem){base + 3 * PAGE_SIZE, 13 * PAGE_SIZE, BOOT_MEM_LOADER, 0};
 	bi.mem[3] = (struct boot_mem){base + 16 * PAGE_SIZE, ARENA - 16 * PAGE_SIZE, BOOT_MEM_USABLE, 0};
+	fake_cpu = &cpu;
 	page_init(&bi);
 	heap_init();
 	return 0;

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "fake_cpu.h"
 #include "host.h"
 
 #define PAGES 256u
@@ -29,10 +30,12 @@ static bool release(void)
 static void test_all_pages(void **state)
 {
 	static struct boot_info bi;
+	static struct cpu cpu;
 	void *memory = aligned_alloc(PAGES * PAGE_SIZE, PAGES * PAGE_SIZE);
 	hpa_t taken[PAGES], base = virt_to_phys(memory);
 
 	(void)state;
+	fake_cpu = &cpu;
 	bi.nr_mem = 1;
 	bi.mem[0] = (struct boot_mem){.base = base, .length = PAGES * PAGE_SIZE, .type = BOOT_MEM_USABLE};
 	page_init(&bi);
@@ -41,6 +44,7 @@ static void test_all_pages(void **state)
 		taken[i] = page_alloc_zeroed(0);
 		assert_true(taken[i] > base && taken[i] < base + PAGES * PAGE_SIZE);
 		assert_int_equal(*(u64 *)phys_to_virt(taken[i]), 0);
+		assert_int_equal(page_count_free(), PAGES - 2 - i); /* those that this CPU keeps count */
 	}
 	assert_int_equal(page_count_free(), 0);
 	assert_int_equal(page_alloc(0), PAGE_NONE);
@@ -61,6 +65,9 @@ static void test_all_pages(void **state)
 	for (unsigned i = 0; i < PAGES - 1; i++)
 		page_free(taken[i], 0);
 	assert_int_equal(page_count_free(), PAGES - 1);
+	taken[0] = page_alloc(0);
+	assert_true(cpu.pages_left > 0);
+	page_free(taken[0], 0);
 	assert_true(page_alloc(7) != PAGE_NONE); /* joined again: one half of the machine is whole */
 	assert_int_equal(asked, 4);
 	assert_int_equal(page_alloc(7), PAGE_NONE);
