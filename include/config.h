@@ -20,7 +20,8 @@ enum console_kind { CONSOLE_SERIAL, CONSOLE_NONE };
 
 /* Optional VT-x features; each is used where the processor has it unless its key says off. */
 struct config_features {
-	bool vid; /* virtual-interrupt delivery and APIC-register virtualization */
+	bool vid;      /* virtual-interrupt delivery and APIC-register virtualization */
+	bool vid_auto; /* ... but not on a processor that is known to do it wrongly */
 	bool tpr_shadow;
 	bool vpid;
 	bool preemption_timer;

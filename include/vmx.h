@@ -76,6 +76,7 @@ struct cpu;
 /* What the operator lets us use of the optional features. */
 struct vmx_wishes {
 	bool vid, tpr_shadow, vpid, preemption_timer, ept_1g, ept_ad;
+	bool vid_despite_errata;
 };
 
 /* What this processor gives: every control word is (wish OR must-be-1) AND may-be-1. */
@@ -86,9 +87,10 @@ struct vmx_caps {
 	bool tpr_shadow, vpid, preemption_timer;
 	bool ept_1g, ept_2m, ept_ad;
 	bool rdtscp, invpcid, wbinvd;
-	/* Bochs 2.7: after an exit during the delivery of a virtual interrupt, the IDT-vectoring field
-	 * has whatever was delivered before it. */
-	bool vid_vectoring_stale;
+	/* Bochs 2.7: a pending virtual interrupt is delivered where a physical one should cause an exit, even
+	 * with RFLAGS.IF clear; and after an exit during the delivery of a virtual interrupt, the
+	 * IDT-vectoring field has whatever was delivered before it. */
+	bool vid_errata;
 	unsigned preemption_shift; /* the timer counts TSC >> shift */
 	u64 cr0_fixed0, cr0_fixed1, cr4_fixed0, cr4_fixed1;
 };

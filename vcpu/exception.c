@@ -18,7 +18,7 @@ void vcpu_save_vectoring(struct vcpu *v)
 	u32 vectoring = vmread(IDT_VECTORING_INFO);
 	if (likely(!(vectoring & EVENT_VALID)))
 		return;
-	if (v->caps->vid_vectoring_stale)
+	if (v->caps->vid_errata)
 		vectoring = vectoring_repair(v, vectoring);
 	event_save_vectoring(&v->events, vectoring);
 	vcpu_set_request(v, VCPU_REQ_EVENT);

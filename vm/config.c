@@ -20,6 +20,7 @@ static void socle_set_defaults(struct config_socle *s)
 {
 	s->features = (struct config_features){
 	    .vid = true,
+	    .vid_auto = true,
 	    .tpr_shadow = true,
 	    .vpid = true,
 	    .preemption_timer = true,

@@ -18,9 +18,8 @@ static int check_features(struct config_parser *p)
 	struct config_features *f = &p->config->socle.features;
 	if (f->tpr_shadow || !f->vid)
 		return 0;
-	unsigned line = key_line(&config_socle_keys, p->socle_lines, "vid");
-	if (line) {
-		p->line = line;
+	if (!f->vid_auto) {
+		p->line = key_line(&config_socle_keys, p->socle_lines, "vid");
 		return config_fail(p, "vid", "vid = on needs tpr_shadow = on");
 	}
 	f->vid = false;

@@ -43,6 +43,13 @@ static int set_bool(struct config_parser *p, const struct config_key *key, struc
 	return fail_value(p, key, value);
 }
 
+static int set_vid(struct config_parser *p, const struct config_key *key, struct span value, void *field)
+{
+	struct config_features *f = field;
+	f->vid = f->vid_auto = span_equal_nocase(value, "auto");
+	return f->vid_auto ? 0 : set_bool(p, key, value, &f->vid);
+}
+
 /* Decimal digits at the start of *v, cut off it. False: there are none, or the number is too big. */
 static bool take_number(struct span *v, u64 *number)
 {
@@ -212,7 +219,7 @@ static const struct word words_event[] = {
 
 #define SOCLE(member) .offset = offsetof(struct config_socle, member)
 static const struct config_key socle_keys[] = {
-    {"vid", EXPECT_BOOL, set_bool, SOCLE(features.vid)},
+    {"vid", "auto, on or off", set_vid, SOCLE(features)},
     {"tpr_shadow", EXPECT_BOOL, set_bool, SOCLE(features.tpr_shadow)},
     {"vpid", EXPECT_BOOL, set_bool, SOCLE(features.vpid)},
     {"preemption_timer", EXPECT_BOOL, set_bool, SOCLE(features.preemption_timer)},

@@ -63,6 +63,7 @@ void vm_enter_vmx(const struct boot_info *bi)
 	const struct config_features *f = &vm_host.config.socle.features;
 	struct vmx_wishes wishes = {
 	    .vid = f->vid,
+	    .vid_despite_errata = !f->vid_auto,
 	    .tpr_shadow = f->tpr_shadow,
 	    .vpid = f->vpid,
 	    .preemption_timer = f->preemption_timer,
@@ -80,6 +81,7 @@ void vm_enter_vmx(const struct boot_info *bi)
 	ask_others(enter_here, &wishes);
 	vmx_describe(&vm_host.caps, text, sizeof(text));
 	log_info("VT-x: %s", text);
-	if (vm_host.caps.vid_vectoring_stale)
-		log_info("the processor is Bochs: what it forgets of interrupted deliveries is made good");
+	if (vm_host.caps.vid_errata)
+		log_info("the processor is Bochs, whose virtual-interrupt delivery ignores CLI: %s",
+			 vm_host.caps.vid ? "on all the same" : "off, unless vid = on");
 }

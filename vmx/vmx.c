@@ -69,7 +69,8 @@ static void probe_optional(struct vmx_caps *caps, const struct vmx_wishes *w)
 	u64 ept = rdmsr(MSR_VMX_EPT_VPID_CAP);
 	caps->tpr_shadow = w->tpr_shadow && (proc & PROC_TPR_SHADOW);
 	/* Virtual-interrupt delivery needs the TPR shadow, SDM 27.2.1.1. */
-	caps->vid = w->vid && caps->tpr_shadow && (proc2 & PROC2_APICV) == PROC2_APICV;
+	caps->vid = w->vid && caps->tpr_shadow && (!caps->vid_errata || w->vid_despite_errata) &&
+		    (proc2 & PROC2_APICV) == PROC2_APICV;
 	caps->vpid =
 	    w->vpid && (proc2 & PROC2_VPID) && (ept & VPID_CAP_INVVPID_SINGLE) == VPID_CAP_INVVPID_SINGLE;
 	caps->preemption_timer =
@@ -102,7 +103,7 @@ int vmx_probe(struct vmx_caps *caps, const struct vmx_wishes *wishes, char *why,
 	bool true_controls = basic & VMX_BASIC_TRUE_CONTROLS;
 	memset(caps, 0, sizeof(*caps));
 	caps->revision = (u32)basic & 0x7fffffff;
-	caps->vid_vectoring_stale = caps->revision == REVISION_BOCHS;
+	caps->vid_errata = caps->revision == REVISION_BOCHS;
 	if (!VMX_BASIC_WB(basic)) {
 		snprintf(why, why_size, "VT-x wants VMCS pages that are not write-back");
 		return ERR_NOTSUP;

@@ -35,7 +35,9 @@ def bare(name, keys):
 
 
 def off(keys):
-    return "[socle]\n" + "".join("%s = off\n" % key for key in keys)
+    """On Bochs, virtual-interrupt delivery is only on when it is asked for."""
+    vid = "" if {"vid", "tpr_shadow"} & set(keys) else "vid = on\n"
+    return "[socle]\n" + vid + "".join("%s = off\n" % key for key in keys)
 
 
 def names(machine_text):

@@ -10,9 +10,8 @@ from conftest import TOP
 
 GUESTS = sorted(os.path.basename(os.path.dirname(d)) for d in glob.glob(os.path.join(TOP, "guests/bare/*/"))
                 if not d.endswith("/lib/"))
-# What the command line tells a guest to leave out, because Bochs itself gets it wrong: in general, and in its
-# virtual-interrupt delivery.
-BOCHS_VID = "bochs bochs-vid"
+# What the command line tells a guest to leave out, because Bochs itself gets it wrong.
+BOCHS = "bochs"
 
 
 def vm(name, kernel, words):
@@ -31,12 +30,12 @@ def passes(machine):
 
 @pytest.mark.parametrize("name", GUESTS)
 def test_guest(boot, guest, name):
-    passes(boot("[socle]\n" + vm(name, name, BOCHS_VID), {name + ".elf": guest(name)}))
+    passes(boot("[socle]\n" + vm(name, name, BOCHS), {name + ".elf": guest(name)}))
 
 
 def test_timers_without_preemption_timer(boot, guest):
     """test_features.py turns every feature off, with guests side by side; what measures time runs alone."""
-    m = boot("[socle]\npreemption_timer = off\n" + vm("irqchip", "irqchip", BOCHS_VID),
+    m = boot("[socle]\npreemption_timer = off\n" + vm("irqchip", "irqchip", BOCHS),
              {"irqchip.elf": guest("irqchip")})
     passes(m)
     assert re.search(r"VT-x: .*preemption timer off", m.socle), m

@@ -95,7 +95,8 @@ static void test_every_key(void **state)
 	       "[ vm  two ]\nkernel = \"dir with blank/k.elf\" ; c\nmemory = 3\npages = 1g\n"
 	       "module = /m/one.txt a  b\nmodule = m2\n");
 	const struct config_features *f = &c.socle.features;
-	assert_false(f->vid || f->tpr_shadow || f->vpid || f->preemption_timer || f->ept_1g || f->ept_ad);
+	assert_false(f->vid || f->vid_auto || f->tpr_shadow || f->vpid || f->preemption_timer || f->ept_1g ||
+		     f->ept_ad);
 	assert_int_equal(c.socle.on_idle, ON_IDLE_WAIT);
 	assert_int_equal(c.socle.log_level, LOG_DEBUG);
 	assert_int_equal(c.nr_vms, 2);
@@ -191,9 +192,9 @@ static void test_memory(void **state)
 static void test_bad_values(void **state)
 {
 	(void)state;
-	refuse("[socle]\nvid = maybe\n", 2, "vid", "bad value \"maybe\": expected on or off");
+	refuse("[socle]\nvid = maybe\n", 2, "vid", "bad value \"maybe\": expected auto, on or off");
 	refuse("[socle]\nvid = \x01\n", 2, "", "control character 0x01 in column 7");
-	refuse("[socle]\nvid = \xc3\xbc\n", 2, "vid", "bad value \"\?\?\": expected on or off");
+	refuse("[socle]\nvid = \xc3\xbc\n", 2, "vid", "bad value \"\?\?\": expected auto, on or off");
 	refuse("[socle]\non_idle = sleep\n", 2, "on_idle", "expected poweroff or wait");
 	refuse("[socle]\nlog_level = 3\n", 2, "log_level", "expected error, warn, info or debug");
 	refuse(VM_HEAD "pages = 8k\n", 4, "pages", "bad value \"8k\": expected 4k, 2M or 1G");
@@ -216,6 +217,12 @@ static void test_feature_default_gives_way(void **state)
 	(void)state;
 	accept("[socle]\ntpr_shadow = off\n" VM_HEAD);
 	assert_false(c.socle.features.vid);
+	accept("[socle]\nvid = auto\ntpr_shadow = off\n" VM_HEAD);
+	assert_false(c.socle.features.vid);
+	accept("[socle]\nvid = on\n" VM_HEAD);
+	assert_true(c.socle.features.vid && !c.socle.features.vid_auto);
+	accept("[socle]\nvid = AUTO\n" VM_HEAD);
+	assert_true(c.socle.features.vid && c.socle.features.vid_auto);
 	assert_true(c.socle.features.vpid);
 }
 
@@ -428,7 +435,7 @@ static void test_format_error(void **state)
 	(void)state;
 	parse("[socle]\nvid = 7\n");
 	config_format_error(line, sizeof(line), "f", &e);
-	assert_string_equal(line, "f:2: vid: bad value \"7\": expected on or off");
+	assert_string_equal(line, "f:2: vid: bad value \"7\": expected auto, on or off");
 	parse("x\n");
 	config_format_error(line, sizeof(line), "f", &e);
 	assert_string_equal(line, "f:1: expected \"key = value\", a [section] or a comment");

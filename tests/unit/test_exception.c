@@ -77,7 +77,7 @@ static void stale_vectoring_is_repaired(void **state)
 	board_isr = 0xec;
 	board_vcpu.lapic.hw_vid = true;
 	assert_int_equal(saved_vectoring(), FAULT(VEC_PF)); /* a processor is believed */
-	board_caps.vid_vectoring_stale = true;
+	board_caps.vid_errata = true;
 	assert_int_equal(saved_vectoring(), INFO(EVENT_EXTERNAL, 0xec));
 	fake(GUEST_RFLAGS) &= ~(u64)RFLAGS_IF; /* the handler runs, this is an exception of its own */
 	assert_int_equal(saved_vectoring(), FAULT(VEC_PF));
