@@ -44,11 +44,9 @@ static void pit_fire(void *opaque)
 {
 	struct pit *pit = opaque;
 
-	spin_lock(&pit->lock);
 	irq_set(pit->irq, PIT_IRQ, false);
 	irq_set(pit->irq, PIT_IRQ, true);
 	pit_rearm(pit);
-	spin_unlock(&pit->lock);
 }
 
 static void pit_latch_count(struct pit_channel *c, u64 now)
@@ -230,11 +228,11 @@ void pit_reset(struct pit *pit)
 void pit_init(struct pit *pit, struct irq_router *irq)
 {
 	*pit = (struct pit){.irq = irq};
-	timer_init(&pit->timer, pit_fire, pit);
+	timer_init(&pit->timer, pit_fire, pit, &pit->lock);
 	pit_reset(pit);
 }
 
 void pit_fini(struct pit *pit)
 {
-	timer_cancel(&pit->timer);
+	timer_destroy(&pit->timer);
 }

@@ -54,9 +54,7 @@ static void pm_fire(void *opaque)
 {
 	struct pm *pm = opaque;
 
-	spin_lock(&pm->lock);
 	pm_update(pm);
-	spin_unlock(&pm->lock);
 }
 
 static void pm_write_control(struct pm *pm, u16 v)
@@ -181,11 +179,11 @@ void pm_reset(struct pm *pm)
 void pm_init(struct pm *pm, struct guest *g, struct irq_router *irq)
 {
 	*pm = (struct pm){.guest = g, .irq = irq};
-	timer_init(&pm->timer, pm_fire, pm);
+	timer_init(&pm->timer, pm_fire, pm, &pm->lock);
 	pm_reset(pm);
 }
 
 void pm_fini(struct pm *pm)
 {
-	timer_cancel(&pm->timer);
+	timer_destroy(&pm->timer);
 }

@@ -126,10 +126,8 @@ static void rtc_fire(void *opaque)
 {
 	struct rtc *rtc = opaque;
 
-	spin_lock(&rtc->lock);
 	rtc_collect(rtc, tsc_now());
 	rtc_rearm(rtc);
-	spin_unlock(&rtc->lock);
 }
 
 static void rtc_write_a(struct rtc *rtc, u8 v, u64 now)
@@ -287,11 +285,11 @@ void rtc_init(struct rtc *rtc, struct irq_router *irq, u64 ram_low, u64 ram_high
 	rtc->reg[REG_B] = 0x02;              /* BCD, 24 hours */
 	rtc->reg[REG_D] = D_VALID;
 	cmos_fill(rtc, ram_low, ram_high, vcpus);
-	timer_init(&rtc->timer, rtc_fire, rtc);
+	timer_init(&rtc->timer, rtc_fire, rtc, &rtc->lock);
 	rtc_reset(rtc);
 }
 
 void rtc_fini(struct rtc *rtc)
 {
-	timer_cancel(&rtc->timer);
+	timer_destroy(&rtc->timer);
 }

@@ -106,7 +106,7 @@ static void uart_restart_timeout(struct uart *u)
 {
 	if (u->count && u->count < uart_trigger(u) && (u->ier & IER_RX) && !u->timed_out)
 		timer_set(&u->timeout, tsc_now() + uart_four_characters(u));
-	else if (u->timeout.armed)
+	else
 		timer_cancel(&u->timeout);
 }
 
@@ -114,10 +114,8 @@ static void uart_fire(void *opaque)
 {
 	struct uart *u = opaque;
 
-	spin_lock(&u->lock);
 	u->timed_out = u->count > 0;
 	uart_update(u);
-	spin_unlock(&u->lock);
 }
 
 static void uart_clear_rx(struct uart *u)
@@ -367,10 +365,10 @@ void uart_reset(struct uart *u)
 void uart_init(struct uart *u, const struct uart_wiring *wiring)
 {
 	*u = (struct uart){.wiring = *wiring, .divisor = 12}; /* 9600 baud, as a BIOS sets it */
-	timer_init(&u->timeout, uart_fire, u);
+	timer_init(&u->timeout, uart_fire, u, &u->lock);
 }
 
 void uart_fini(struct uart *u)
 {
-	timer_cancel(&u->timeout);
+	timer_destroy(&u->timeout);
 }

@@ -1,65 +1,125 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who runs next (owner: sched/): timers, tasks, deferred work. Knows nothing of VT-x. All of it is per
- * CPU and runs with interrupts off. */
+/* Who runs next (owner: sched/): timers, deferred work, tasks. Knows nothing of VT-x. Everything runs with
+ * interrupts off; each CPU has its own queues, each with a lock of its own. Order of locks: a device's,
+ * then a run queue's, then a timer or work queue's. */
 #pragma once
 
 #include "host.h"
 #include "list.h"
+#include "spinlock.h"
+
+struct sched_cpu;
 
 /* ---- timers ---- */
-/* A timer belongs to the CPU that armed it last and fires there, in hypervisor context. */
+/* A timer belongs to the CPU that armed it last and fires there, in hypervisor context. Who arms and
+ * cancels the same timer from several CPUs does so under a lock of his own. */
 struct timer {
 	struct list node;
 	u64 deadline; /* absolute TSC */
 	void (*fire)(void *opaque);
 	void *opaque;
+	struct spinlock *lock; /* held while fire() runs, and by all who arm or cancel; may be NULL */
+	struct sched_cpu *cpu; /* where it is armed or firing; NULL: neither. Atomic */
 	bool armed;
 };
-void timer_init(struct timer *t, void (*fire)(void *opaque), void *opaque);
-/* (Re)arms; a deadline in the past fires at the next timer_run(). */
+/* lock NULL: only the task that owns the timer arms and cancels it, holding no lock that fire() takes. */
+void timer_init(struct timer *t, void (*fire)(void *opaque), void *opaque, struct spinlock *lock);
+/* (Re)arms it on this CPU; a deadline in the past fires at the next timer_run(). */
 void timer_set(struct timer *t, u64 deadline_tsc);
-void timer_cancel(struct timer *t);
+/* From any CPU; true when it was armed. After this fire() does not begin any more; without a lock of its
+ * own it does not run any more either. */
+bool timer_cancel(struct timer *t);
+/* Before the timer's memory goes; holding no lock that fire() takes. */
+void timer_destroy(struct timer *t);
+/* When it is armed on another CPU, it is armed on this one from now on. */
+void timer_move(struct timer *t);
 /* Fires what is due on this CPU. */
 void timer_run(u64 now);
 
-/* ---- deferred work: runs once on this CPU's scheduler stack, before the next task; the one that runs
+/* ---- deferred work: runs once, on the scheduler stack of its CPU, before the next task; the one that runs
  * ends its turn for it ---- */
 struct work {
 	struct list node;
 	void (*run)(void *opaque);
 	void *opaque;
-	bool queued;
+	bool queued; /* atomic */
 };
 void work_init(struct work *w, void (*run)(void *opaque), void *opaque);
+/* On this CPU. Work that waits already is not queued again; it may queue itself when it runs. */
 void work_queue(struct work *w);
+/* On another CPU, which is woken if it sleeps; from any context but NMI. */
+void work_queue_on(unsigned cpu, struct work *w);
+
+/* ---- groups: what one VM is for the scheduler ---- */
+struct sched_group {
+	unsigned weight;
+};
+void sched_group_init(struct sched_group *g);
 
 /* ---- tasks ---- */
 enum task_state { TASK_NEW, TASK_READY, TASK_RUNNING, TASK_BLOCKED, TASK_DEAD };
 
+/* Time in TSC ticks since the task was made. run: on a CPU, without hypervisor: the hypervisor at work
+ * for it; ready: it could have run (what guests know as stolen time). */
+struct task_times {
+	u64 run, ready, blocked, hypervisor;
+};
+
 struct task {
 	struct list node;
 	u64 *sp; /* where its registers are saved while it does not run */
+	struct sched_group *group;
+	/* Called on the CPU that holds the task's state in its registers, when another CPU may take it. */
+	void (*leave)(struct task *t);
+	/* Called on the scheduler's stack after the task has ended and left its own; the memory of the
+	 * task may go. */
+	void (*exited)(struct task *t);
+
+	/* Under the run-queue lock of `cpu`. */
+	struct sched_cpu *cpu; /* whose run queue it belongs to; changes under the lock of the old one */
+	u64 affinity;          /* CPUs that may run it, by index */
 	enum task_state state;
-	bool woken; /* a wake that came while it ran: its next block returns at once */
+	bool queued;
+	bool woken;    /* a wake that came while it ran: its next block returns at once */
+	bool paused;   /* does not run, whatever its state */
+	bool portable; /* no CPU holds its state: another may take it */
+	bool on_cpu;   /* its stack is in use; atomic: released after the switch to another */
+
+	/* Written by the CPU that runs it or changes its state, an odd count while it does. */
+	u32 times_seq;
+	u64 since; /* when its state changed last */
+	struct task_times times;
 };
 
 /* What a CPU's scheduler knows; struct cpu points to it. */
 struct sched_cpu {
-	struct list ready;
-	struct list timers; /* by deadline */
-	u64 next_deadline;  /* of the first timer; ~0 when there is none */
-	struct list work;
-	struct task *current; /* NULL in the scheduler's own context */
+	u64 next_deadline;    /* of the first timer, 0 when the task is to give up the CPU, ~0: none */
+	bool resched;         /* the running task is to give up the CPU; atomic */
+	unsigned index;       /* of the CPU */
+	struct task *current; /* NULL in the scheduler's own context; written under the lock */
 	u64 *sp;              /* the scheduler's context while a task runs */
+	struct task *left;    /* has just switched to the scheduler's context */
+	bool left_portable;   /* and its leave() was called */
 	struct timer slice;
-	bool resched;       /* the slice is over and another task is ready */
 	bool (*idle)(void); /* a bit of something useful before halting; true: there is more; may be NULL */
+
+	struct spinlock lock;
+	struct list ready;
+	unsigned nr_ready; /* written under the lock, read by CPUs that look for work */
+
+	struct spinlock timer_lock;
+	struct list timers;   /* by deadline */
+	struct timer *firing; /* whose fire() runs, or is about to */
+	bool fire_cancelled;
+
+	struct spinlock work_lock;
+	struct list work;
 };
 
 /* Earliest deadline on this CPU, absolute TSC; ~0 when there is none. */
 static inline u64 timer_next(void)
 {
-	return this_cpu()->sched->next_deadline;
+	return __atomic_load_n(&this_cpu()->sched->next_deadline, __ATOMIC_RELAXED);
 }
 
 /* Once per CPU, before anything else here. */
@@ -67,15 +127,44 @@ int sched_init(bool (*idle)(void));
 /* The scheduler's loop of this CPU; does not return. */
 __attribute__((noreturn)) void sched_run(void);
 
-/* The task will start in entry(opaque), on the stack that ends at stack_top (16-byte aligned). */
-void task_init(struct task *t, void *stack_top, void (*entry)(void *opaque), void *opaque);
-/* Makes a new or blocked task ready; from any context of this CPU. */
+/* The task will start in entry(opaque), on the stack that ends at stack_top (16-byte aligned). It
+ * belongs to this CPU until it is woken. */
+void task_init(struct task *t, struct sched_group *group, void *stack_top, void (*entry)(void *opaque),
+	       void *opaque);
+/* The CPUs that may run it, by index. ERR_INVAL when none of them exists. */
+int task_set_affinity(struct task *t, u64 mask);
+/* Of a task that does not run, on the CPU that may hold its state: any CPU may take it from now on. */
+void task_detach(struct task *t);
+/* Makes a new or blocked task ready, or ends the run of one that runs on another CPU, so that it looks
+ * at what has changed. From any CPU and any context but NMI. */
 void task_wake(struct task *t);
 /* The calling task waits for task_wake(). */
 void task_block(void);
-/* The calling task goes to the end of the queue. */
+/* The calling task lets others run first. */
 void task_yield(void);
-/* Whether the calling task's slice is over. */
-bool task_should_yield(void);
-/* The calling task ends; its memory may be freed by work queued before. */
+/* Whether the calling task is to call task_yield() before it goes on. */
+static inline bool task_should_yield(void)
+{
+	return __atomic_load_n(&this_cpu()->sched->resched, __ATOMIC_RELAXED);
+}
+/* After an interrupt that ended a guest's run: the guest does not go on before task_should_yield() was
+ * looked at, as after a deadline. */
+void sched_resched_now(void);
+static inline void sched_interrupted(void)
+{
+	if (unlikely(task_should_yield()))
+		sched_resched_now();
+}
+/* A paused task does not run; wakes are remembered. From any CPU; the task may run on until its CPU
+ * has noticed: see task_on_cpu(). */
+void task_pause(struct task *t);
+void task_unpause(struct task *t);
+/* Whether its stack is in use. Acquire: after false, what it did is visible. */
+static inline bool task_on_cpu(const struct task *t)
+{
+	return __atomic_load_n(&t->on_cpu, __ATOMIC_ACQUIRE);
+}
+/* The calling task ends; exited() follows. */
 __attribute__((noreturn)) void task_exit(void);
+/* Up to now, from any CPU, all of one moment. */
+struct task_times task_times(const struct task *t);

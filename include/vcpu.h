@@ -82,7 +82,7 @@ struct guest_config {
 	u64 memory_limit_pages;
 	unsigned page_order;
 	bool hypervisor_cpuid;
-	/* Called by the last vCPU when it has stopped, on the CPU's scheduler stack. */
+	/* Called on the boot CPU's scheduler stack when the last vCPU has stopped and left its stack. */
 	void (*stopped)(void *opaque);
 	void *opaque;
 	/* VMCALL: returns what the guest finds in RAX. */
@@ -100,7 +100,8 @@ struct guest {
 	struct mtrr_state mtrr;
 	struct apic_sinks sinks;
 	u64 tsc_start; /* host TSC when the VM started: the guest's zero */
-	unsigned nr_vcpus, nr_running;
+	struct sched_group group;
+	unsigned nr_vcpus, nr_running; /* nr_running: tasks that have not ended; atomic */
 	struct vcpu *vcpus[GUEST_MAX_VCPUS];
 	enum guest_stop stop; /* atomic; first reason wins */
 	u32 stop_code;

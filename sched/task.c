@@ -1,69 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tasks and the scheduler loop of one CPU. Every switch goes through the scheduler's own context, on
- * the CPU's boot stack; so a task that ended can be freed there. Policy: first come, first served,
- * with a time slice. */
-#include "host.h"
+/* Tasks: how they begin, wait, are woken and end. A change of state happens under the lock of the run
+ * queue that the task belongs to, so no wake is lost between a look at the reason to wait and the wait. */
+#include "internal.h"
 #include "log.h"
-#include "sched.h"
-
-#define SLICE_NS 5000000u
-
-void task_switch(u64 **save, u64 *load);
-
-static struct sched_cpu *self(void)
-{
-	return this_cpu()->sched;
-}
-
-static void slice_over(void *opaque)
-{
-	struct sched_cpu *s = opaque;
-	s->resched = !list_empty(&s->ready) || !list_empty(&s->work);
-}
-
-int sched_init(bool (*idle)(void))
-{
-	struct sched_cpu *s = heap_alloc(sizeof(*s));
-	if (!s)
-		return ERR_NOMEM;
-	list_init(&s->ready);
-	list_init(&s->timers);
-	s->next_deadline = ~(u64)0;
-	list_init(&s->work);
-	timer_init(&s->slice, slice_over, s);
-	s->idle = idle;
-	this_cpu()->sched = s;
-	return 0;
-}
-
-void work_init(struct work *w, void (*run)(void *opaque), void *opaque)
-{
-	list_init(&w->node);
-	w->run = run;
-	w->opaque = opaque;
-	w->queued = false;
-}
-
-void work_queue(struct work *w)
-{
-	struct sched_cpu *s = self();
-	if (w->queued)
-		return;
-	w->queued = true;
-	list_insert(&s->work, &w->node);
-	if (s->current) /* a task may run for ever: its turn ends now */
-		timer_set(&s->slice, tsc_now());
-}
-
-static void work_run(struct sched_cpu *s)
-{
-	while (!list_empty(&s->work)) {
-		struct work *w = list_entry(s->work.next, struct work, node);
-		list_remove(&w->node);
-		w->queued = false;
-		w->run(w->opaque);
-	}
-}
 
 /* The first return from task_switch() into a new task lands here. */
 static void task_begin(void);
@@ -73,14 +12,18 @@ struct task_frame {
 	u64 r15, r14, r13, r12, rbp, rbx, rip, pad;
 };
 
-void task_init(struct task *t, void *stack_top, void (*entry)(void *opaque), void *opaque)
+void sched_group_init(struct sched_group *g)
+{
+	*g = (struct sched_group){.weight = 256};
+}
+
+void task_init(struct task *t, struct sched_group *group, void *stack_top, void (*entry)(void *opaque),
+	       void *opaque)
 {
 	struct task_frame *f = (struct task_frame *)stack_top - 1;
 	*f = (struct task_frame){.rbx = (u64)entry, .r12 = (u64)opaque, .rip = (u64)task_begin};
+	*t = (struct task){.group = group, .sp = (u64 *)f, .cpu = self(), .affinity = ~(u64)0};
 	list_init(&t->node);
-	t->sp = (u64 *)f;
-	t->state = TASK_NEW;
-	t->woken = false;
 }
 
 /* Entered by RET with RSP ≡ 8 (mod 16), as after a call. */
@@ -92,90 +35,110 @@ __attribute__((naked)) static void task_begin(void)
 		"ud2");
 }
 
+/* ---- from outside ---- */
 void task_wake(struct task *t)
 {
-	struct sched_cpu *s = self();
-	if (t->state == TASK_RUNNING || t->state == TASK_READY) {
+	if (self()->current == t) { /* nobody but itself changes its state now */
 		t->woken = true;
 		return;
 	}
-	if (t->state == TASK_DEAD)
-		return;
-	t->state = TASK_READY;
-	list_insert(&s->ready, &t->node);
-	if (s->current && !s->slice.armed)
-		timer_set(&s->slice, tsc_now() + ns_to_tsc(SLICE_NS));
+	struct sched_cpu *s = task_lock(t);
+	bool sleeps = t->state == TASK_NEW || t->state == TASK_BLOCKED;
+	if (sleeps)
+		times_account(t, tsc_now(), TASK_READY);
+	else if (t->state != TASK_DEAD)
+		t->woken = true;
+	if (t->state == TASK_RUNNING && s != self())
+		cpu_kick(s->index);
+	spin_unlock(&s->lock);
+	if (sleeps)
+		queue_place(t);
 }
 
-static void task_leave(enum task_state state)
+void task_detach(struct task *t)
 {
-	struct sched_cpu *s = self();
-	struct task *t = s->current;
-	t->state = state;
-	if (state == TASK_READY)
-		list_insert(&s->ready, &t->node);
-	s->current = NULL;
+	if (!t->portable && t->leave)
+		t->leave(t);
+	t->portable = true;
+}
+
+int task_set_affinity(struct task *t, u64 mask)
+{
+	u64 existing = cpu_count() < 64 ? BIT(cpu_count()) - 1 : ~(u64)0;
+	if (!(mask & existing))
+		return ERR_INVAL;
+	struct sched_cpu *s = task_lock(t);
+	__atomic_store_n(&t->affinity, mask, __ATOMIC_RELAXED);
+	if (!task_allowed(t, s) && (t->state == TASK_RUNNING || t->queued))
+		queue_resched(s);
+	spin_unlock(&s->lock);
+	return 0;
+}
+
+void task_pause(struct task *t)
+{
+	struct sched_cpu *s = task_lock(t);
+	t->paused = true;
+	queue_remove(s, t);
+	if (t->state == TASK_RUNNING)
+		queue_resched(s);
+	spin_unlock(&s->lock);
+}
+
+void task_unpause(struct task *t)
+{
+	struct sched_cpu *s = task_lock(t);
+	bool ready = t->paused && t->state == TASK_READY;
+	t->paused = false;
+	spin_unlock(&s->lock);
+	if (ready)
+		queue_place(t);
+}
+
+/* ---- the calling task ---- */
+
+/* Its state is changed, and the lock held: to the scheduler's stack. */
+static void task_leave(struct sched_cpu *s, struct task *t)
+{
+	__atomic_store_n(&s->current, NULL, __ATOMIC_RELAXED);
+	spin_unlock(&s->lock);
+	u64 affinity = __atomic_load_n(&t->affinity, __ATOMIC_RELAXED);
+	bool leave = cpu_count() > 1 && t->leave && (affinity & (affinity - 1));
+	if (leave)
+		t->leave(t);
+	s->left = t;
+	s->left_portable = leave;
 	task_switch(&t->sp, s->sp);
 }
 
 void task_block(void)
 {
-	struct task *t = self()->current;
-	if (t->woken)
+	struct sched_cpu *s = self();
+	struct task *t = s->current;
+	spin_lock(&s->lock);
+	if (t->woken) {
 		t->woken = false;
-	else
-		task_leave(TASK_BLOCKED);
+		spin_unlock(&s->lock);
+		return;
+	}
+	times_account(t, tsc_now(), TASK_BLOCKED);
+	task_leave(s, t);
 }
 
 void task_yield(void)
 {
-	task_leave(TASK_READY);
-}
-
-bool task_should_yield(void)
-{
-	return self()->resched;
+	struct sched_cpu *s = self();
+	struct task *t = s->current;
+	spin_lock(&s->lock);
+	times_account(t, tsc_now(), TASK_READY);
+	task_leave(s, t);
 }
 
 void task_exit(void)
 {
-	task_leave(TASK_DEAD);
-	panic("a task that ended was run again");
-}
-
-static void run_next(struct sched_cpu *s)
-{
-	struct task *t = list_entry(s->ready.next, struct task, node);
-	list_remove(&t->node);
-	t->state = TASK_RUNNING;
-	t->woken = false;
-	s->current = t;
-	s->resched = false;
-	if (list_empty(&s->ready))
-		timer_cancel(&s->slice);
-	else
-		timer_set(&s->slice, tsc_now() + ns_to_tsc(SLICE_NS));
-	task_switch(&s->sp, t->sp);
-}
-
-static void wait_for_interrupt(struct sched_cpu *s)
-{
-	apic_timer_arm(timer_next());
-	if (s->idle && s->idle())
-		cpu_poll_interrupts();
-	else
-		cpu_idle_wait();
-}
-
-void sched_run(void)
-{
 	struct sched_cpu *s = self();
-	for (;;) {
-		timer_run(tsc_now());
-		work_run(s);
-		if (!list_empty(&s->ready))
-			run_next(s);
-		else if (list_empty(&s->work))
-			wait_for_interrupt(s);
-	}
+	spin_lock(&s->lock);
+	times_account(s->current, tsc_now(), TASK_DEAD);
+	task_leave(s, s->current);
+	panic("a task that ended was run again");
 }

@@ -13,6 +13,7 @@ static void exit_external_interrupt(struct vcpu *v)
 {
 	(void)v;
 	irq_dispatch((u8)vmread(EXIT_INTERRUPTION_INFO));
+	sched_interrupted();
 }
 
 static void exit_triple_fault(struct vcpu *v)

@@ -48,6 +48,7 @@ int guest_create(struct guest *g, const struct guest_config *config, const struc
 	g->config = *config;
 	g->caps = caps;
 	str_copy(g->name, config->name, sizeof(g->name));
+	sched_group_init(&g->group);
 	work_init(&g->stopped_work, guest_stopped, g);
 	int rc = guest_setup(g);
 	if (rc)
@@ -80,6 +81,8 @@ void guest_start(struct guest *g)
 		vcpu_load(v);
 		v->tsc_offset = v->lapic.tsc_offset = (u64)0 - g->tsc_start;
 		vmwrite(TSC_OFFSET, v->tsc_offset);
+		if (cpu_count() > 1)
+			task_detach(&v->task);
 		task_wake(&v->task);
 	}
 }

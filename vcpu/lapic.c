@@ -279,6 +279,7 @@ void lapic_destroy(struct lapic *l)
 	if (!l->page)
 		return;
 	lapic_timer_reset(l);
+	timer_destroy(&l->timer);
 	page_free(virt_to_phys(l->page), 0);
 	l->page = NULL;
 }

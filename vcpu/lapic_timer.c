@@ -44,7 +44,7 @@ static void timer_expired(void *opaque)
 
 void lapic_timer_init(struct lapic *l)
 {
-	timer_init(&l->timer, timer_expired, l);
+	timer_init(&l->timer, timer_expired, l, NULL);
 }
 
 void lapic_timer_reset(struct lapic *l)

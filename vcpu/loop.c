@@ -47,8 +47,6 @@ __attribute__((noreturn)) static void vcpu_stop(struct vcpu *v)
 	if (g->stop == GUEST_CRASHED)
 		vcpu_dump(v);
 	vcpu_unload(v);
-	if (--g->nr_running == 0)
-		work_queue(&g->stopped_work);
 	task_exit();
 }
 
@@ -154,16 +152,16 @@ static inline bool vcpu_arm_deadline(const struct vcpu *v)
 __attribute__((noinline)) static void vcpu_prepare_entry(struct vcpu *v)
 {
 	for (;;) {
-		if (!vcpu_arm_deadline(v))
-			timer_run(rdtsc());
-		else if (v->attention & VCPU_REQUESTS)
+		if (v->attention & VCPU_REQUESTS)
 			vcpu_serve(v);
 		else if (v->attention)
 			vcpu_wait(v);
 		else if (task_should_yield()) {
 			task_yield();
 			vcpu_load(v);
-		} else
+		} else if (!vcpu_arm_deadline(v))
+			timer_run(rdtsc());
+		else
 			return;
 	}
 }

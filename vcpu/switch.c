@@ -205,12 +205,14 @@ void switch_reset(struct vcpu *v)
 void vcpu_unload(struct vcpu *v)
 {
 	struct vcpu_cpu *c = this_cpu()->vcpu;
-	if (c->loaded != v)
+	if (v->vmcs.active_on != this_cpu())
 		return;
-	extra_save(&v->extra);
+	if (c->loaded == v) {
+		extra_save(&v->extra);
+		c->loaded = NULL;
+	}
 	vmcs_clear(&v->vmcs);
 	v->loaded_on = NULL;
-	c->loaded = NULL;
 }
 
 void vcpu_load(struct vcpu *v)
@@ -226,6 +228,7 @@ void vcpu_load(struct vcpu *v)
 	c->loaded = v;
 	v->loaded_on = this_cpu();
 	extra_load(&v->extra);
+	timer_move(&v->lapic.timer);
 }
 
 void switch_forget_apic_timer(void)

@@ -63,6 +63,20 @@ static void write_controls(struct vcpu *v)
 	v->events.proc = c->proc;
 }
 
+/* Another CPU may take the vCPU: nothing of it stays here. */
+static void vcpu_leave(struct task *t)
+{
+	vcpu_unload(container_of(t, struct vcpu, task));
+}
+
+/* On the scheduler's stack. The boot CPU frees what all of them share, when none of them uses it. */
+static void vcpu_exited(struct task *t)
+{
+	struct guest *g = container_of(t, struct vcpu, task)->guest;
+	if (__atomic_sub_fetch(&g->nr_running, 1, __ATOMIC_ACQ_REL) == 0)
+		work_queue_on(0, &g->stopped_work);
+}
+
 /* The frame lies at the top of the vCPU's stack, below the slot with its pointer; the task starts
  * below the frame, so that the first entry finds it whole. */
 static int stack_setup(struct vcpu *v)
@@ -73,7 +87,9 @@ static int stack_setup(struct vcpu *v)
 	u64 *slot = (u64 *)v->stack - 2;
 	*slot = (u64)v;
 	v->regs = slot - VMX_FRAME_REGS;
-	task_init(&v->task, v->regs - 2, vcpu_run, v);
+	task_init(&v->task, &v->guest->group, v->regs - 2, vcpu_run, v);
+	v->task.leave = vcpu_leave;
+	v->task.exited = vcpu_exited;
 	return 0;
 }
 

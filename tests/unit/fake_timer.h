@@ -10,17 +10,34 @@
 static struct timer *fake_timers[FAKE_TIMERS];
 static unsigned fake_fired;
 
-void timer_init(struct timer *t, void (*fire)(void *opaque), void *opaque)
+void timer_init(struct timer *t, void (*fire)(void *opaque), void *opaque, struct spinlock *lock)
 {
-	*t = (struct timer){.fire = fire, .opaque = opaque};
+	*t = (struct timer){.fire = fire, .opaque = opaque, .lock = lock};
 }
 
-void timer_cancel(struct timer *t)
+bool timer_cancel(struct timer *t)
 {
+	bool was_armed = t->armed;
 	t->armed = false;
 	for (unsigned i = 0; i < FAKE_TIMERS; i++)
 		if (fake_timers[i] == t)
 			fake_timers[i] = NULL;
+	return was_armed;
+}
+
+void timer_destroy(struct timer *t)
+{
+	timer_cancel(t);
+}
+
+static inline void fake_fire(struct timer *t)
+{
+	fake_fired++;
+	if (t->lock)
+		spin_lock(t->lock);
+	t->fire(t->opaque);
+	if (t->lock)
+		spin_unlock(t->lock);
 }
 
 void timer_set(struct timer *t, u64 deadline_tsc)
@@ -58,8 +75,7 @@ static inline void fake_run_until(u64 tsc)
 		if (t->deadline > shim_tsc)
 			shim_tsc = t->deadline;
 		timer_cancel(t);
-		fake_fired++;
-		t->fire(t->opaque);
+		fake_fire(t);
 	}
 	shim_tsc = tsc;
 }
@@ -74,8 +90,6 @@ static inline void fake_skip_to(u64 tsc)
 		timer_cancel(t);
 		due[n++] = t;
 	}
-	for (unsigned i = 0; i < n; i++) {
-		fake_fired++;
-		due[i]->fire(due[i]->opaque);
-	}
+	for (unsigned i = 0; i < n; i++)
+		fake_fire(due[i]);
 }

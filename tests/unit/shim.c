@@ -113,6 +113,11 @@ WEAK void heap_free(void *p)
 	free(p);
 }
 
+WEAK void cpu_kick(unsigned index)
+{
+	(void)index;
+}
+
 WEAK u64 tsc_now(void)
 {
 	return shim_tsc;

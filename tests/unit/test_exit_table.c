@@ -22,8 +22,10 @@ ELSEWHERE(exit_virtualized_eoi)
 ELSEWHERE(exit_tpr_below_threshold)
 ELSEWHERE(exit_task_switch)
 
-static bool interrupt_waits;
+static bool interrupt_waits, looked_for_tasks;
 static int dispatched, hypercall_opaque;
+static struct sched_cpu sched;
+static struct cpu cpu = {.sched = &sched};
 
 bool apicv_interrupt_waiting(const struct vcpu *v)
 {
@@ -34,6 +36,12 @@ bool apicv_interrupt_waiting(const struct vcpu *v)
 void irq_dispatch(u8 vector)
 {
 	dispatched = vector;
+	looked_for_tasks = false;
+}
+
+void sched_resched_now(void)
+{
+	looked_for_tasks = true;
 }
 
 static u64 hypercall(void *opaque, struct vcpu *v, u64 number)
@@ -46,6 +54,8 @@ static u64 hypercall(void *opaque, struct vcpu *v, u64 number)
 static int setup(void **state)
 {
 	board_setup(state);
+	fake_cpu = &cpu;
+	sched.resched = looked_for_tasks = false;
 	board_guest.config.hypercall = hypercall;
 	board_guest.config.opaque = &hypercall_opaque;
 	board_guest.config.hypervisor_cpuid = true;
@@ -197,6 +207,10 @@ static void external_interrupt(void **state)
 	fake(EXIT_INTERRUPTION_INFO) = EVENT_VALID | 0xf1;
 	run(1);
 	assert_int_equal(dispatched, 0xf1);
+	assert_false(looked_for_tasks);
+	sched.resched = true; /* the interrupt was another CPU's wish */
+	run(1);
+	assert_true(looked_for_tasks);
 }
 
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, board_teardown)

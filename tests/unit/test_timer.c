@@ -35,7 +35,7 @@ static int setup(void **state)
 	list_init(&sched.timers);
 	sched.next_deadline = ~(u64)0;
 	for (unsigned i = 0; i < TIMERS; i++)
-		timer_init(&timers[i], fire, &timers[i]);
+		timer_init(&timers[i], fire, &timers[i], NULL);
 	fired = 0;
 	in_handler = NULL;
 	return 0;

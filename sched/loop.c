@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The scheduler's loop of one CPU. Every switch goes through it, on the CPU's own stack; so a task that
+ * ended can be freed there, and no other CPU takes a task before its stack is free. */
+#include "internal.h"
+
+int sched_init(bool (*idle)(void))
+{
+	struct sched_cpu *s = heap_alloc(sizeof(*s));
+	if (!s)
+		return ERR_NOMEM;
+	list_init(&s->ready);
+	list_init(&s->timers);
+	list_init(&s->work);
+	s->index = this_cpu()->index;
+	s->next_deadline = ~(u64)0;
+	timer_init(&s->slice, queue_slice_over, s, NULL);
+	s->idle = idle;
+	this_cpu()->sched = s;
+	return 0;
+}
+
+void sched_resched_now(void)
+{
+	timer_update_next(self());
+}
+
+/* On the scheduler's stack, after the switch from the task's. */
+static void task_left(struct sched_cpu *s)
+{
+	struct task *t = s->left;
+	spin_lock(&s->lock);
+	t->portable = s->left_portable;
+	bool ready = t->state == TASK_READY && !t->queued, dead = t->state == TASK_DEAD;
+	/* Release: who sees that the stack is free also sees what the task did. */
+	__atomic_store_n(&t->on_cpu, false, __ATOMIC_RELEASE);
+	spin_unlock(&s->lock);
+	if (ready)
+		queue_place(t);
+	else if (dead && t->exited)
+		t->exited(t); /* t may be gone after this */
+}
+
+static void wait_for_interrupt(struct sched_cpu *s)
+{
+	apic_timer_arm(timer_next());
+	if (s->idle && s->idle())
+		cpu_poll_interrupts();
+	else
+		cpu_idle_wait();
+}
+
+/* Before the queues are looked at: what comes later asks anew. */
+static void resched_clear(struct sched_cpu *s)
+{
+	if (likely(!__atomic_load_n(&s->resched, __ATOMIC_RELAXED)))
+		return;
+	__atomic_store_n(&s->resched, false, __ATOMIC_SEQ_CST);
+	timer_update_next(s);
+}
+
+void sched_run(void)
+{
+	struct sched_cpu *s = self();
+	s->index = this_cpu()->index; /* it may have changed while CPUs were left out */
+	__atomic_fetch_or(&sched_online, BIT(s->index), __ATOMIC_RELEASE);
+	for (;;) {
+		resched_clear(s);
+		timer_run(tsc_now());
+		work_run(s);
+		struct task *t = queue_take(s);
+		if (t) {
+			task_switch(&s->sp, t->sp);
+			task_left(s);
+		} else if (list_empty(&s->work) && !s->resched) {
+			wait_for_interrupt(s);
+		}
+	}
+}
