@@ -7,12 +7,6 @@
 
 /* SDM vol. 3, appendix A.3: the high half of a control MSR says which bits may be 1. */
 #define ALLOWED1(msr, bit) (rdmsr(msr) >> 32 & (bit))
-/* Appendix A.10 */
-#define EPT_CAP_WALK4 BIT(6)
-#define EPT_CAP_WB BIT(14)
-#define EPT_CAP_2M BIT(16)
-#define EPT_CAP_INVEPT BIT(20)
-#define EPT_CAP_NEEDED (EPT_CAP_WALK4 | EPT_CAP_WB | EPT_CAP_2M | EPT_CAP_INVEPT)
 
 static EFI_STATUS check_basics(struct loader *l)
 {
@@ -39,10 +33,17 @@ static EFI_STATUS check_ept(struct loader *l)
 		    l, EFI_UNSUPPORTED,
 		    "this processor's VT-x has no unrestricted guest mode: one from 2010 or later is "
 		    "needed");
-	u64 missing = EPT_CAP_NEEDED & ~rdmsr(MSR_VMX_EPT_VPID_CAP);
-	if (missing)
-		return refuse(l, EFI_UNSUPPORTED, "this processor's EPT lacks what Socle needs (bits 0x%llx)",
-			      (unsigned long long)missing);
+	return EFI_SUCCESS;
+}
+
+/* Everything else that the hypervisor cannot do without, asked by its own code. */
+static EFI_STATUS check_controls(struct loader *l)
+{
+	const struct vmx_wishes none = {0};
+	struct vmx_caps caps;
+	char why[160];
+	if (vmx_probe(&caps, &none, why, sizeof(why)))
+		return refuse(l, EFI_UNSUPPORTED, "this processor cannot run Socle: %s", why);
 	return EFI_SUCCESS;
 }
 
@@ -57,5 +58,6 @@ EFI_STATUS loader_check_cpu(struct loader *l)
 		return refuse(l, EFI_UNSUPPORTED,
 			      "VT-x is locked off by the firmware (IA32_FEATURE_CONTROL): turn it on in its "
 			      "setup");
-	return check_ept(l);
+	status = check_ept(l);
+	return EFI_ERROR(status) ? status : check_controls(l);
 }

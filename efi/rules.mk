@@ -7,9 +7,9 @@ EFI_INCLUDE := -DGNU_EFI_USE_MS_ABI -isystem $(GNUEFI) -isystem $(GNUEFI)/x86_64
 EFI_CFLAGS := -std=gnu17 -O2 -g -ffreestanding -fno-builtin -fpic -fshort-wchar -mno-red-zone -mgeneral-regs-only \
 	-fno-stack-protector -fno-strict-aliasing -fcf-protection=none -fno-asynchronous-unwind-tables \
 	$(EFI_INCLUDE) -Iinclude $(WARN)
-# vm/'s parser and loaders, and the helpers they need, are compiled a second time, for this side.
+# vm/'s parser and loaders, vmx/'s probe and the helpers they need are compiled a second time, for this side.
 EFI_VM := $(wildcard vm/config*.c) $(addprefix vm/,load.c linux.c multiboot.c elf.c memmap.c bios.c)
-EFI_SRC := $(wildcard efi/*.c) $(EFI_VM) lib/string.c lib/printf.c lib/text.c
+EFI_SRC := $(wildcard efi/*.c) $(EFI_VM) vmx/caps.c lib/string.c lib/printf.c lib/text.c
 EFI_OBJ := $(EFI_SRC:%.c=$(B)/loader/%.o) $(B)/loader/efi/jump.asm.o $(B)/loader/efi/payload.asm.o
 EFI_LINK := -nostdlib -znocombreloc -znoexecstack -shared -Bsymbolic -T /usr/lib/elf_x86_64_efi.lds \
 	/usr/lib/crt0-efi-x86_64.o

@@ -20,7 +20,7 @@ static u64 fake_rdmsr(u32 msr)
 }
 
 #define rdmsr fake_rdmsr
-#include "vmx/vmx.c"
+#include "vmx/caps.c"
 
 #define ALLOW_ALL ((u64)0xffffffff << 32)
 #define VMX_MSR(msr) msrs[(msr)-MSR_VMX_BASIC]
