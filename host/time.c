@@ -55,9 +55,29 @@ u64 ns_to_tsc(u64 ns)
 	return clock_convert(timing.to_tsc, ns);
 }
 
+struct tsc_scale tsc_scale(void)
+{
+	return (struct tsc_scale){timing.to_ns.factor, timing.to_ns.shift};
+}
+
+u64 tsc_at_boot(void)
+{
+	return timing.boot_tsc;
+}
+
+u64 real_ns(void)
+{
+	return tsc_to_ns(rdtsc() - timing.boot_tsc);
+}
+
+u64 wall_ns_at_boot(void)
+{
+	return timing.boot_seconds * NS_PER_SECOND;
+}
+
 u64 wall_seconds(void)
 {
-	return timing.boot_seconds + tsc_to_ns(rdtsc() - timing.boot_tsc) / NS_PER_SECOND;
+	return timing.boot_seconds + real_ns() / NS_PER_SECOND;
 }
 
 /* ---- calibration ---- */
@@ -149,11 +169,6 @@ static u64 cmos_seconds(u8 century)
 	return cmos_to_seconds(&a);
 }
 
-static u64 ns_since_boot(void)
-{
-	return tsc_to_ns(rdtsc() - timing.boot_tsc);
-}
-
 void time_init(const struct boot_info *bi)
 {
 	const struct acpi_info *acpi = acpi_info();
@@ -172,8 +187,8 @@ void time_init(const struct boot_info *bi)
 	timing.to_tsc = clock_scale_make(NS_PER_SECOND, timing.hz);
 	timing.boot_tsc = bi->tsc_at_entry;
 	now = cmos_seconds(acpi->century);
-	timing.boot_seconds = now - MIN(now, tsc_to_ns(rdtsc() - timing.boot_tsc) / NS_PER_SECOND);
-	log_set_clock(ns_since_boot);
+	timing.boot_seconds = now - MIN(now, real_ns() / NS_PER_SECOND);
+	log_set_clock(real_ns);
 	log_info("TSC %lu.%03lu MHz, measured against %s", timing.hz / 1000000, timing.hz / 1000 % 1000,
 		 clock);
 }

@@ -138,7 +138,18 @@ u64 tsc_now(void);
 u64 tsc_hz(void);
 u64 tsc_to_ns(u64 ticks);
 u64 ns_to_tsc(u64 ns);
-/* Seconds since 1970-01-01 UTC as the machine's CMOS clock had it at boot, plus time since. */
+/* What tsc_to_ns() computes: ticks * factor >> shift, the product with 128 bits; shift 0 .. 63. */
+struct tsc_scale {
+	u64 factor;
+	unsigned shift;
+};
+struct tsc_scale tsc_scale(void);
+/* Real time: nanoseconds since the machine's boot, which was at tsc_at_boot(). */
+u64 tsc_at_boot(void);
+u64 real_ns(void);
+/* Nanoseconds from 1970-01-01 UTC to the machine's boot, by its CMOS clock (whole seconds). */
+u64 wall_ns_at_boot(void);
+/* Seconds since 1970-01-01 UTC: that, plus real time. */
 u64 wall_seconds(void);
 
 /* ---- the operator's console ---- */

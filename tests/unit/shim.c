@@ -138,6 +138,26 @@ WEAK u64 ns_to_tsc(u64 ns)
 	return ns;
 }
 
+WEAK struct tsc_scale tsc_scale(void)
+{
+	return (struct tsc_scale){(u64)1 << 63, 63};
+}
+
+WEAK u64 tsc_at_boot(void)
+{
+	return 0;
+}
+
+WEAK u64 real_ns(void)
+{
+	return shim_tsc;
+}
+
+WEAK u64 wall_ns_at_boot(void)
+{
+	return 1700000000ull * 1000000000;
+}
+
 WEAK u64 wall_seconds(void)
 {
 	return 1700000000 + shim_tsc / 1000000000;
