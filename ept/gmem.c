@@ -42,6 +42,18 @@ static u32 slot_perms(const struct gmem_slot *s)
 	return s->flags & GMEM_READONLY ? EPT_R | EPT_X : EPT_RWX;
 }
 
+int gmem_check(const struct gmem *m, gpa_t gpa, u64 n, u64 align)
+{
+	const struct gmem_slot *s;
+
+	if (gpa & (align - 1))
+		return ERR_INVAL;
+	if (n > PAGE_SIZE - gpa % PAGE_SIZE)
+		return ERR_FAULT;
+	s = gmem_slot_of(m, gpa);
+	return s && !(s->flags & GMEM_READONLY) ? 0 : ERR_FAULT;
+}
+
 /* The size of page to try first: what page_order allows, the slot holds whole, and no table is in
  * the way of. Around 0xa0000, where slots end within 2 MiB, that is 4 KiB. */
 static unsigned first_level(const struct gmem *m, const struct gmem_slot *s, gpa_t gpa, unsigned hole)

@@ -53,6 +53,11 @@ int gmem_write(struct gmem *m, gpa_t gpa, const void *src, size_t n);
 int gmem_dma_write(struct gmem *m, gpa_t gpa, const void *src, size_t n);
 int gmem_set(struct gmem *m, gpa_t gpa, u8 byte, size_t n);
 
+/* Whether a guest may have n bytes written for it at gpa: 0, ERR_INVAL (not a multiple of align, a power of
+ * two), ERR_FAULT (crosses a page, or not in RAM that the guest may write itself). Slots stay, so the answer
+ * does. */
+int gmem_check(const struct gmem *m, gpa_t gpa, u64 n, u64 align);
+
 /* A pointer to n bytes that lie within one 4 KiB page, or NULL. Valid until the frame is unmapped:
  * a vCPU may use it until its next VM entry. Populates. */
 void *gmem_ptr(struct gmem *m, gpa_t gpa, size_t n);

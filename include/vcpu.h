@@ -3,6 +3,7 @@
  * vm; devices/ know it by guest.h only. */
 #pragma once
 
+#include "clock.h"
 #include "gmem.h"
 #include "guest.h"
 #include "lapic.h"
@@ -59,6 +60,7 @@ struct vcpu {
 	struct vmx_events events;
 
 	struct lapic lapic;
+	struct vcpu_clock clock;
 	struct gmem_tlb tlb;
 	struct emulator *emulator;
 	struct vmcs vmcs;
@@ -87,6 +89,8 @@ struct guest_config {
 	void *opaque;
 	/* VMCALL: returns what the guest finds in RAX. */
 	u64 (*hypercall)(void *opaque, struct vcpu *v, u64 number);
+	/* An alarm that was set with CLOCK_BY_EVENT goes off; on any CPU, from a timer. */
+	void (*event)(void *opaque, u32 number);
 };
 
 struct guest {
@@ -99,6 +103,7 @@ struct guest {
 	struct cpuid_policy *cpuid;
 	struct mtrr_state mtrr;
 	struct apic_sinks sinks;
+	struct guest_clock clock;
 	u64 tsc_start; /* host TSC when the VM started: the guest's zero */
 	struct sched_group group;
 	unsigned nr_vcpus, nr_running; /* nr_running: tasks that have not ended; atomic */

@@ -10,8 +10,8 @@
 #include "switch.h"
 #include "x86_ops.h"
 
-#define POLICY_ENTRIES 40
-#define RANGE_LEAVES 32 /* of each of the three ranges: 0, 0x40000000, 0x80000000 */
+#define POLICY_ENTRIES 48
+#define RANGE_LEAVES 32 /* of each range */
 #define NO_ENTRY 0xff
 #define XSAVE_LEGACY_SIZE 576u /* x87 and SSE state, and the header */
 #define XSAVE_ALIGNED 2u       /* leaf 0xd, ECX: this part starts on 64 bytes */
@@ -23,8 +23,10 @@ struct cpuid_entry {
 	bool more; /* the next entry is another subleaf of this leaf */
 };
 
+enum { RANGE_BASIC, RANGE_SOCLE, RANGE_EXTENDED, RANGE_KVM, RANGES };
+
 struct cpuid_policy {
-	u8 first[3][RANGE_LEAVES];
+	u8 first[RANGES][RANGE_LEAVES];
 	u8 beyond; /* answer for basic leaves beyond the last: the last basic leaf (SDM) */
 	unsigned nr;
 	u64 cr4_allowed, efer_allowed;
@@ -34,11 +36,14 @@ struct cpuid_policy {
 
 static const struct cpuid_entry zero_entry;
 
-/* Range of a leaf: 0 basic, 1 hypervisor, 2 extended; 3 for none. */
+/* 0, 0x40000000, 0x80000000, 0x40000100 and RANGE_LEAVES from there; RANGES for none. */
 static inline unsigned leaf_range(u32 leaf)
 {
-	u32 top = leaf >> 28;
-	return top == 0 ? 0 : top == 4 ? 1 : top == 8 ? 2 : 3;
+	static const u32 bases[RANGES] = {0, CPUID_LEAF_HV_BASE, CPUID_LEAF_EXT_MAX, CPUID_LEAF_KVM_BASE};
+	unsigned range = 0;
+	while (range < RANGES && leaf - bases[range] >= RANGE_LEAVES)
+		range++;
+	return range;
 }
 
 static const struct cpuid_entry *cpuid_entry(const struct cpuid_policy *p, u8 i)
@@ -53,10 +58,9 @@ static inline const struct cpuid_entry *cpuid_leaf(const struct cpuid_policy *p,
 	if (likely(leaf <= CPUID_LEAF_FREQUENCY))
 		return cpuid_entry(p, p->first[0][leaf]);
 	unsigned range = leaf_range(leaf);
-	u32 offset = leaf & 0x0fffffff;
-	if (range == 0 || range == 3 || offset >= RANGE_LEAVES)
+	if (range == RANGE_BASIC || range == RANGES)
 		return cpuid_entry(p, p->beyond);
-	return cpuid_entry(p, p->first[range][offset]);
+	return cpuid_entry(p, p->first[range][leaf % RANGE_LEAVES]);
 }
 
 static const struct cpuid_entry *cpuid_subleaf(const struct cpuid_entry *e, u32 subleaf)
@@ -216,7 +220,7 @@ static void cpuid_add(struct cpuid_policy *p, const struct cpuid_row *row, const
 	struct cpuid_regs host = cpuid(row->leaf, row->subleaf);
 	const u32 answer[] = {host.eax, host.ebx, host.ecx, host.edx};
 	struct cpuid_entry *e = &p->entries[p->nr];
-	u8 *first = &p->first[leaf_range(row->leaf)][row->leaf & 0x0fffffff];
+	u8 *first = &p->first[leaf_range(row->leaf)][row->leaf % RANGE_LEAVES];
 	for (unsigned r = 0; r < 4; r++)
 		e->reg[r] = (answer[r] & row->mask[r]) | row->set[r];
 	e->subleaf = row->subleaf;
@@ -284,6 +288,7 @@ static void cpuid_fill_beyond(struct cpuid_policy *p, bool hypervisor)
 	    cpuid_leaf(p, CPUID_LEAF_VENDOR)->reg[CPUID_EAX] + 1,
 	    hypervisor ? RANGE_LEAVES : 0,
 	    (cpuid_leaf(p, CPUID_LEAF_EXT_MAX)->reg[CPUID_EAX] & 0x0fffffff) + 1,
+	    hypervisor ? RANGE_LEAVES : 0,
 	};
 	for (unsigned range = 0; range < ARRAY_SIZE(from); range++)
 		for (u32 i = from[range]; i < RANGE_LEAVES; i++)

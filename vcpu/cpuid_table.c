@@ -3,6 +3,7 @@
  * listed here does not exist for the guest. */
 #include "cpuid_table.h"
 
+#include "socle/hypercall.h"
 #include "x86.h"
 
 #define F1_ECX                                                                                               \
@@ -31,6 +32,10 @@
 #define F80_EDX                                                                                              \
 	(CPUID80_1_EDX_SYSCALL | CPUID80_1_EDX_NX | CPUID80_1_EDX_PAGE1GB | CPUID80_1_EDX_RDTSCP |           \
 	 CPUID80_1_EDX_LM)
+#define SOCLE_FEATURES (SOCLE_FEATURE_CLOCK | SOCLE_FEATURE_ALARM | SOCLE_FEATURE_EVENT)
+/* Of KVM's feature bits (Linux, Documentation/virt/kvm/x86/cpuid.rst): no delay is needed after I/O, clock by
+ * MSRs 0x4b564d00 and 01 that is the same for all vCPUs, steal time (vcpu/kvm.c). */
+#define KVM_FEATURES (1u << 1 | 1u << 3 | 1u << 5 | 1u << 24)
 #define ALL 0xffffffffu
 #define XCR0_LOW (XCR0_X87 | XCR0_SSE | XCR0_AVX | XCR0_OPMASK | XCR0_ZMM_HI256 | XCR0_HI16_ZMM)
 
@@ -61,7 +66,9 @@ const struct cpuid_row cpuid_rows[] = {
     {0x15, 0, {0}, {0}, CPUID_CALCULATED},
     {0x16, 0, {0}, {0}, CPUID_CALCULATED},
     {0x40000000, 0, {0}, {0x40000001, 0x6c636f53, 0x636f5365, 0x6f53656c}, CPUID_HYPERVISOR},
-    {0x40000001, 0, {0}, {1, 0, 0, 0}, CPUID_HYPERVISOR},
+    {0x40000001, 0, {0}, {SOCLE_ABI_VERSION, SOCLE_FEATURES, 0, 0}, CPUID_HYPERVISOR},
+    {0x40000100, 0, {0}, {0x40000101, 0x4b4d564b, 0x564b4d56, 0x4d}, CPUID_HYPERVISOR},
+    {0x40000101, 0, {0}, {KVM_FEATURES, 0, 0, 0}, CPUID_HYPERVISOR},
     {0x80000000, 0, {0, 0, 0, 0}, {0x80000008, 0, 0, 0}, 0},
     {0x80000001, 0, {0, 0, F80_ECX, F80_EDX}, {0}, CPUID_DYNAMIC},
     {0x80000002, 0, {ALL, ALL, ALL, ALL}, {0}, 0},

@@ -49,6 +49,8 @@ int guest_create(struct guest *g, const struct guest_config *config, const struc
 	g->caps = caps;
 	str_copy(g->name, config->name, sizeof(g->name));
 	sched_group_init(&g->group);
+	g->clock.wall_ns = wall_ns_at_boot();
+	g->clock.record = CLOCK_NOWHERE;
 	work_init(&g->stopped_work, guest_stopped, g);
 	int rc = guest_setup(g);
 	if (rc)
@@ -99,6 +101,7 @@ void guest_stop(struct guest *g, enum guest_stop why, u32 code)
 
 void guest_pause(struct guest *g)
 {
+	clock_vm_paused(g);
 	for (unsigned i = 0; i < g->nr_vcpus; i++) {
 		if (g->nr_running)
 			vcpu_request(g->vcpus[i], VCPU_PAUSED);
@@ -109,6 +112,7 @@ void guest_pause(struct guest *g)
 
 void guest_unpause(struct guest *g)
 {
+	clock_vm_unpaused(g);
 	for (unsigned i = 0; i < g->nr_vcpus; i++) {
 		/* Release: what was changed while it stood still is visible before it goes on. */
 		__atomic_fetch_and(&g->vcpus[i]->attention, ~VCPU_PAUSED, __ATOMIC_RELEASE);

@@ -3,6 +3,7 @@
 #include "vcpu.h"
 
 #include "apicv.h"
+#include "clock.h"
 #include "exit.h"
 #include "host.h"
 #include "lapic_regs.h"
@@ -46,6 +47,7 @@ __attribute__((noreturn)) static void vcpu_stop(struct vcpu *v)
 	struct guest *g = v->guest;
 	if (g->stop == GUEST_CRASHED)
 		vcpu_dump(v);
+	clock_leave(v);
 	vcpu_unload(v);
 	task_exit();
 }
@@ -129,8 +131,10 @@ static void vcpu_wait(struct vcpu *v)
 		guest_stop(v->guest, GUEST_HALTED, 0);
 		return;
 	}
+	clock_leave(v);
 	task_block();
 	vcpu_load(v);
+	clock_enter(v);
 	switch_forget_apic_timer(); /* the idle loop has armed it */
 }
 
@@ -157,8 +161,10 @@ __attribute__((noinline)) static void vcpu_prepare_entry(struct vcpu *v)
 		else if (v->attention)
 			vcpu_wait(v);
 		else if (task_should_yield()) {
+			clock_leave(v);
 			task_yield();
 			vcpu_load(v);
+			clock_enter(v);
 		} else if (!vcpu_arm_deadline(v))
 			timer_run(rdtsc());
 		else
@@ -204,6 +210,7 @@ void vcpu_run(void *opaque)
 {
 	struct vcpu *v = opaque;
 	vcpu_load(v);
+	clock_enter(v);
 	vcpu_prepare_entry(v);
 	vmx_enter(v->regs);
 }

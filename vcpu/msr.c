@@ -2,6 +2,7 @@
 /* RDMSR and WRMSR: the index over the policy table, the bitmap made from it, and the exits. */
 #include "msr.h"
 
+#include "clock.h"
 #include "exit.h"
 #include "log.h"
 
@@ -28,7 +29,7 @@ static inline const struct msr_row *msr_find(u32 msr)
 		i = msr_index[1][msr - HIGH_BASE];
 	else
 		i = NO_ROW;
-	return i == NO_ROW ? NULL : &msr_rows[i - 1];
+	return i == NO_ROW ? kvm_msr_find(msr) : &msr_rows[i - 1];
 }
 
 /* Layout: reads of low, reads of high, writes of low, writes of high; 1 KiB each. */

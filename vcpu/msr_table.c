@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The MSR policy table: what a guest may read and write. What is not listed does not exist: #GP. */
+#include "clock.h"
 #include "exit.h"
 #include "host.h"
 #include "msr.h"
@@ -47,6 +48,7 @@ static void tsc_set_offset(struct vcpu *v, u64 offset)
 	v->lapic.tsc_offset = offset;
 	lapic_tsc_changed(&v->lapic);
 	vmwrite(TSC_OFFSET, offset);
+	clock_tsc_changed(v);
 }
 
 /* A write to the TSC moves IA32_TSC_ADJUST by the same amount (SDM volume 3, 18.17.3). */

@@ -3,6 +3,7 @@
 #include "vcpu.h"
 
 #include "apicv.h"
+#include "clock.h"
 #include "cpuid.h"
 #include "emulation.h"
 #include "exit.h"
@@ -121,6 +122,7 @@ static int vcpu_setup(struct vcpu *v)
 static void vcpu_destroy(struct vcpu *v)
 {
 	vcpu_unload(v);
+	clock_destroy(v);
 	vmcs_destroy(&v->vmcs);
 	emulation_destroy(v);
 	switch_destroy(&v->extra);
@@ -148,6 +150,7 @@ int vcpu_create(struct guest *g, unsigned id)
 	v->vmcs.pa = PAGE_NONE;
 	v->preemption_shift = v->caps->preemption_timer ? (u8)v->caps->preemption_shift : NO_PREEMPTION_TIMER;
 	gmem_tlb_reset(&v->tlb);
+	clock_create(v);
 	if (v->caps->vpid) {
 		v->vpid = next_vpid;
 		next_vpid = next_vpid == 0xffff ? 1 : (u16)(next_vpid + 1);

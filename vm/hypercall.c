@@ -1,11 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Hypercalls: one row each. Arguments come from a guest; see include/socle/hypercall.h for the ABI. */
-#include "host.h"
-#include "vm.h"
+#include "hypercall.h"
 
+#include "host.h"
+#include "socle/clock.h"
+#include "socle/event.h"
 #include "socle/hypercall.h"
 
-typedef i64 (*hypercall_fn)(struct vm *vm, struct vcpu *v, const u64 *args);
+static i64 call_none(struct vm *vm, struct vcpu *v, const u64 *args)
+{
+	(void)vm, (void)v, (void)args;
+	return SOCLE_ENOSYS;
+}
 
 static i64 call_version(struct vm *vm, struct vcpu *v, const u64 *args)
 {
@@ -46,9 +52,24 @@ static i64 call_exit_count(struct vm *vm, struct vcpu *v, const u64 *args)
 }
 
 static const hypercall_fn calls[] = {
+    [SOCLE_CALL_EXIT_COUNT + 1 ... SOCLE_CALL_CLOCK_VCPU - 1] = call_none,
     [SOCLE_CALL_VERSION] = call_version,
     [SOCLE_CALL_CONSOLE_WRITE] = call_console_write,
     [SOCLE_CALL_EXIT_COUNT] = call_exit_count,
+    [SOCLE_CALL_CLOCK_VCPU] = call_clock_vcpu,
+    [SOCLE_CALL_CLOCK_VM] = call_clock_vm,
+    [SOCLE_CALL_CLOCK_UPDATE] = call_clock_update,
+    [SOCLE_CALL_ALARM_REAL] = call_alarm_real,
+    [SOCLE_CALL_ALARM_VIRTUAL] = call_alarm_virtual,
+    [SOCLE_CALL_ALARM_VIRTUAL + 1 ... SOCLE_CALL_VM_ID - 1] = call_none,
+    [SOCLE_CALL_VM_ID] = call_vm_id,
+    [SOCLE_CALL_EVENT_SETUP] = call_event_setup,
+    [SOCLE_CALL_EVENT_ALLOC] = call_event_alloc,
+    [SOCLE_CALL_EVENT_BIND] = call_event_bind,
+    [SOCLE_CALL_EVENT_CLOSE] = call_event_close,
+    [SOCLE_CALL_EVENT_SEND] = call_event_send,
+    [SOCLE_CALL_EVENT_UNMASK] = call_event_unmask,
+    [SOCLE_CALL_EVENT_VCPU] = call_event_vcpu,
 };
 
 __attribute__((noinline)) static i64 call(struct vm *vm, struct vcpu *v, u64 number)

@@ -121,7 +121,9 @@ static void vm_empty(struct vm *vm)
 	if (vm->pc)
 		pc_destroy(vm->pc);
 	vm->pc = NULL;
+	vm_events_stop(vm);
 	guest_destroy(&vm->guest);
+	vm_events_destroy(vm);
 }
 
 static int vm_fill(struct vm *vm)
@@ -135,6 +137,7 @@ static int vm_fill(struct vm *vm)
 	    .stopped = vm_stopped,
 	    .opaque = vm,
 	    .hypercall = vm_hypercall,
+	    .event = vm_event_alarm,
 	};
 	int rc = guest_create(&vm->guest, &g, &vm_host.caps);
 	if (rc)

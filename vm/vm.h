@@ -15,6 +15,7 @@ enum vm_state { VM_CREATED, VM_RUNNING, VM_STOPPED };
 /* What the operator asked for while the guest was still running; goes before what the configuration says. */
 enum vm_wish { VM_WISH_NONE, VM_WISH_RESET, VM_WISH_DESTROY };
 
+struct events;
 struct vm_console;
 
 struct vm {
@@ -25,6 +26,7 @@ struct vm {
 	struct config_vm *config; /* its own copy */
 	struct pc *pc;
 	struct vm_console *console;
+	struct events *events; /* NULL until the guest uses them; set with the list's lock */
 	enum vm_state state;
 	bool paused;
 	enum vm_wish wish;
@@ -82,6 +84,13 @@ int vm_build(struct vm *vm);
 
 /* hypercall.c */
 u64 vm_hypercall(void *opaque, struct vcpu *v, u64 number);
+
+/* ---- events.c ---- */
+/* Before guest_destroy(): no event comes any more; and after it. */
+void vm_events_stop(struct vm *vm);
+void vm_events_destroy(struct vm *vm);
+/* guest_config.event; opaque is the struct vm. */
+void vm_event_alarm(void *opaque, u32 number);
 
 /* ---- console.c ---- */
 void vm_console_init(void); /* the operator's keys */

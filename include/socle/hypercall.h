@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Socle hypercalls: the ABI for guests. Version 1.
+/* Socle hypercalls: the ABI for guests. Version 1. Clocks and alarms are in clock.h, events in event.h.
  *
  * Discovery: CPUID leaf 0x40000000 has the signature "SocleSocleSo" in EBX, ECX, EDX and the highest
- * leaf of the range in EAX; leaf 0x40000001 has SOCLE_ABI_VERSION in EAX.
+ * leaf of the range in EAX; leaf 0x40000001 has SOCLE_ABI_VERSION in EAX and SOCLE_FEATURE_ bits, for
+ * groups of calls that may be used, in EBX.
  *
  * Call: VMCALL with the number in RAX and up to five arguments in RDI, RSI, RDX, R10, R8. The result
  * is in RAX: zero or positive, or a negative error. No other register changes. Only CPL 0 may call,
@@ -13,6 +14,9 @@
 #define SOCLE_CPUID_SIGNATURE 0x40000000u
 #define SOCLE_CPUID_VERSION 0x40000001u
 #define SOCLE_ABI_VERSION 1
+#define SOCLE_FEATURE_CLOCK 1u /* clock.h: calls 16 to 18 */
+#define SOCLE_FEATURE_ALARM 2u /* clock.h: calls 19 and 20 */
+#define SOCLE_FEATURE_EVENT 4u /* event.h: calls 24 to 31 */
 
 /* Version of the ABI. */
 #define SOCLE_CALL_VERSION 0
@@ -25,10 +29,16 @@
 #define SOCLE_CALL_EXIT_COUNT 2
 #define SOCLE_EXITS_ALL 0xffffffffu
 
+/* Numbers 3 to 15 are not used: kernels that know KVM may call some of those. */
+
 /* Errors, with the numbers of Linux's errno. */
 #define SOCLE_EPERM (-1)
+#define SOCLE_ENOENT (-2)
+#define SOCLE_ENXIO (-6)
+#define SOCLE_ENOMEM (-12)
 #define SOCLE_EFAULT (-14)
 #define SOCLE_EINVAL (-22)
 #define SOCLE_ENOSYS (-38)
+#define SOCLE_ENOTCONN (-107)
 
 #endif

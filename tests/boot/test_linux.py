@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Debian's kernel, byte for byte as packaged, from firmware to a shell, twice, and to power-off (M8, M9,
-M25). One machine answers all questions; the tests look at its answers."""
+M22, M25). One machine answers all questions; the tests look at its answers."""
 import hashlib
 import os
 import re
@@ -142,14 +142,24 @@ def test_vectors_extensions_are_used(linux):
 
 
 def test_clocks(linux):
-    current, available = re.findall(r"^((?:tsc|acpi_pm)[a-z_ ]*)$", linux.answers["clocks"], re.M)
-    assert current.strip() == "tsc" and available.split() == ["tsc", "acpi_pm"]
+    current, available = re.findall(r"^((?:tsc|kvm-clock|acpi_pm)[a-z_ -]*)$", linux.answers["clocks"], re.M)
+    assert current.strip() == "tsc" and available.split() == ["tsc", "kvm-clock", "acpi_pm"]
     told = re.search(r"tsc: Detected ([\d.]+) MHz processor", linux.answers["dmesg"])[1]
     measured = re.search(r"TSC ([\d.]+) MHz", linux.boot)[1]
     assert abs(float(told) - float(measured)) < 0.01
     before, after = map(float, re.findall(r"^(\d+\.\d+)$", linux.answers["slept"], re.M))
     assert 2.99 <= after - before < 3.5
     assert int(re.search(r"^(\d{9,})$", linux.answers["date"], re.M)[1]) > 1700000000
+
+
+def test_paravirtual_clock_is_used(linux):
+    """An unmodified kernel finds KVM's interface: its own clock and the rate of its TSC come
+    from there (M36, M38)."""
+    for log in (linux.answers["dmesg"], linux.second_answers["dmesg"]):
+        assert "Hypervisor detected: KVM" in log
+        assert "kvm-clock: Using msrs 4b564d01 and 4b564d00" in log
+        assert re.search(r"kvm-clock: using sched offset of \d+ cycles", log)
+        assert "tsc: Detected" in log and "Fast TSC calibration" not in log  # the clock has told the rate
 
 
 def test_interrupts(linux):

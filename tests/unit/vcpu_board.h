@@ -75,6 +75,17 @@ void lapic_init_signal(struct lapic *l)
 	(void)l;
 }
 
+static unsigned board_posted; /* lapic_post() calls, and the last one's vector */
+static u8 board_posted_vector;
+
+void lapic_post(struct lapic *l, u8 vector, bool level)
+{
+	assert_ptr_equal(l, &board_vcpu.lapic);
+	assert_false(level);
+	board_posted++;
+	board_posted_vector = vector;
+}
+
 void lapic_cr8_write(struct lapic *l, u8 value)
 {
 	assert_ptr_equal(l, &board_vcpu.lapic);
@@ -125,6 +136,7 @@ static inline void board_clear(void)
 	board_stop = GUEST_RUNNING;
 	board_invvpids = 0;
 	board_isr = -1;
+	board_posted = 0;
 }
 
 static inline int board_setup(void **state)
@@ -149,6 +161,7 @@ static inline int board_setup(void **state)
 	board_guest.vcpus[0] = &board_vcpu;
 	board_guest.nr_vcpus = 1;
 	gmem_tlb_reset(&board_vcpu.tlb);
+	board_vcpu.clock.record = board_guest.clock.record = CLOCK_NOWHERE;
 	fake(GUEST_CR0) = CR0_PE | CR0_ET | CR0_NE;
 	fake(GUEST_RFLAGS) = RFLAGS_FIXED1;
 	fake(GUEST_CS_ACCESS_RIGHTS) = 0xc09b;
