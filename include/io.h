@@ -19,8 +19,12 @@ struct io_region {
 	u64 (*read)(void *opaque, u64 offset, unsigned size);
 	void (*write)(void *opaque, u64 offset, unsigned size, u64 value);
 	void *opaque;
+	u64 accesses; /* counted by vcpu/, from 0; several vCPUs at once may lose some */
 };
 
+/* Calls fn for each region, ports first. */
+void io_for_each(const struct guest *g, void (*fn)(void *opaque, bool port, const struct io_region *r),
+		 void *opaque);
 /* The region is copied. ERR_EXIST: overlaps another; ERR_NOMEM: table full; ERR_INVAL. */
 int io_register_port(struct guest *g, const struct io_region *r);
 int io_register_mem(struct guest *g, const struct io_region *r);

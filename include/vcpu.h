@@ -26,10 +26,21 @@
 #define VCPU_REQ_FLUSH 64u      /* translations that this CPU has cached are out of date */
 #define VCPU_REQ_NMI_AGAIN 128u /* set by vcpu_request(): a second NMI before the first was seen */
 #define VCPU_REQ_DUMP 256u      /* registers to the log, and on */
+#define VCPU_REQ_TRACE 512u     /* tracing has changed */
 #define VCPU_REQUESTS 0xffffu
 #define VCPU_HALTED 0x10000u /* after HLT, until an event wakes it */
 #define VCPU_WAIT_SIPI 0x20000u
 #define VCPU_PAUSED 0x40000u /* the operator's: stays until guest_unpause() */
+
+/* The last exits of a vCPU, where the operator asked for them (vcpu/trace.c). Written by the vCPU alone. */
+#define VCPU_TRACE_ENTRIES 64
+struct vcpu_trace {
+	u64 count; /* exits recorded; atomic */
+	struct vcpu_trace_entry {
+		u64 tsc, rip, qualification;
+		u32 reason;
+	} entry[VCPU_TRACE_ENTRIES];
+};
 
 struct cpuid_policy;
 struct io_map;
@@ -75,6 +86,8 @@ struct vcpu {
 	u64 tsc_offset, tsc_adjust, misc_enable, mcg_status;
 	u64 msr_value; /* where RDMSR's handlers put the value */
 
+	struct vcpu_trace *trace; /* NULL: none was ever asked for; lives as long as the vCPU. Atomic */
+	bool tracing;             /* its exits take the way that records them */
 	u64 exits[VCPU_EXIT_REASONS];
 	u64 exits_total;
 };
@@ -136,6 +149,12 @@ void guest_unpause(struct guest *g);
 /* Registers of every vCPU to the log: by the vCPUs themselves as soon as they notice, or now where they
  * have stopped for good. */
 void guest_dump(struct guest *g);
+
+/* Starts or ends the recording of a vCPU's exits, from its next entry on; what was recorded stays. It
+ * costs nothing while it is off. ERR_NOMEM. */
+int vcpu_trace_set(struct vcpu *v, bool on);
+/* SDM volume 3, appendix C, in a few words. */
+const char *vcpu_exit_name(unsigned reason);
 
 struct vcpu *guest_vcpu(struct guest *g, unsigned i);
 struct lapic *vcpu_lapic(struct vcpu *v);

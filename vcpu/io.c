@@ -48,13 +48,15 @@ static u64 access_split(struct guest *g, bool port, u64 address, unsigned size, 
 	u64 result = 0;
 	bool claimed = false;
 	for (unsigned done = 0; done < size;) {
-		const struct io_region *r =
+		struct io_region *r =
 		    port ? io_port_find(g->io, address + done) : io_mem_find(g->io, address + done);
 		unsigned piece = r ? MIN(size - done, r->width) : 1;
 		while (piece & (piece - 1) || (r && address + done + piece > r->base + r->length))
 			piece--;
 		u64 part = write ? value >> (8 * done) & ones(piece) : ones(piece);
 		claimed |= r != NULL;
+		if (r)
+			r->accesses++;
 		if (r && write)
 			r->write(r->opaque, address + done - r->base, piece, part);
 		else if (r)
@@ -74,9 +76,11 @@ static inline bool fits(const struct io_region *r, u64 address, unsigned size)
 
 u64 io_read(struct guest *g, bool port, u64 address, unsigned size)
 {
-	const struct io_region *r = port ? io_port_find(g->io, address) : io_mem_find(g->io, address);
-	if (likely(r && fits(r, address, size)))
+	struct io_region *r = port ? io_port_find(g->io, address) : io_mem_find(g->io, address);
+	if (likely(r && fits(r, address, size))) {
+		r->accesses++;
 		return r->read(r->opaque, address - r->base, size);
+	}
 	if (likely(!r && io_map_known_miss(g->io, port, address, size)))
 		return ones(size);
 	return access_split(g, port, address, size, false, 0);
@@ -84,10 +88,11 @@ u64 io_read(struct guest *g, bool port, u64 address, unsigned size)
 
 void io_write(struct guest *g, bool port, u64 address, unsigned size, u64 value)
 {
-	const struct io_region *r = port ? io_port_find(g->io, address) : io_mem_find(g->io, address);
-	if (likely(r && fits(r, address, size)))
+	struct io_region *r = port ? io_port_find(g->io, address) : io_mem_find(g->io, address);
+	if (likely(r && fits(r, address, size))) {
+		r->accesses++;
 		r->write(r->opaque, address - r->base, size, value);
-	else if (r || !io_map_known_miss(g->io, port, address, size))
+	} else if (r || !io_map_known_miss(g->io, port, address, size))
 		access_split(g, port, address, size, true, value);
 }
 

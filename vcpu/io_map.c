@@ -147,3 +147,13 @@ bool io_map_first_miss(struct io_map *m, bool port, u64 address, unsigned size)
 	*slot = tag;
 	return first;
 }
+
+void io_for_each(const struct guest *g, void (*fn)(void *opaque, bool port, const struct io_region *r),
+		 void *opaque)
+{
+	for (unsigned i = 0; i < g->io->nr_ports; i++)
+		if (g->io->port[i].length)
+			fn(opaque, true, &g->io->port[i]);
+	for (unsigned i = 0; i < g->io->nr_mems; i++)
+		fn(opaque, false, &g->io->mem[i]);
+}

@@ -25,7 +25,7 @@ void io_map_destroy(struct io_map *m);
 /* Remembers the miss; true when it was not remembered before. */
 bool io_map_first_miss(struct io_map *m, bool port, u64 address, unsigned size);
 
-static inline const struct io_region *io_port_find(const struct io_map *m, u64 port)
+static inline struct io_region *io_port_find(struct io_map *m, u64 port)
 {
 	if (unlikely(port > 0xffff))
 		return NULL;
@@ -40,14 +40,14 @@ static inline bool io_mem_again(const struct io_map *m, gpa_t gpa)
 	return gpa - r->base < r->length;
 }
 
-static inline const struct io_region *io_mem_find(struct io_map *m, gpa_t gpa)
+static inline struct io_region *io_mem_find(struct io_map *m, gpa_t gpa)
 {
 	unsigned low = 0, high = m->nr_mems;
 	if (likely(io_mem_again(m, gpa)))
 		return &m->mem[m->last_mem];
 	while (low < high) {
 		unsigned mid = (low + high) / 2;
-		const struct io_region *r = &m->mem[mid];
+		struct io_region *r = &m->mem[mid];
 		if (gpa < r->base) {
 			high = mid;
 		} else if (gpa - r->base >= r->length) {

@@ -91,6 +91,8 @@ static void vcpu_serve(struct vcpu *v)
 		vcpu_stop(v);
 	if (unlikely(bits & VCPU_REQ_DUMP))
 		vcpu_dump(v);
+	if (unlikely(bits & VCPU_REQ_TRACE))
+		vmcs_set_exit_stub(v->tracing);
 	if (bits & VCPU_REQ_FLUSH)
 		vcpu_flush(v);
 	if (bits & VCPU_REQ_APIC_MODE)

@@ -129,6 +129,7 @@ static void vcpu_destroy(struct vcpu *v)
 	if (v->stack)
 		stack_free(v->stack, VCPU_STACK_PAGES);
 	lapic_destroy(&v->lapic);
+	heap_free(v->trace);
 	heap_free(v);
 }
 

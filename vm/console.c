@@ -4,6 +4,7 @@
  * UART's, then the operator console's in host/. */
 #include "host.h"
 #include "keys.h"
+#include "monitor.h"
 #include "ring.h"
 #include "spinlock.h"
 #include "vm.h"
@@ -99,6 +100,7 @@ static void show_help(void)
 {
 	console_set_foreground(operator.stream);
 	tell("q", "power the machine off", "", "");
+	tell("m", "the monitor: commands for Socle", "", "");
 	tell("n", "console of the next guest", "", "");
 	tell("Ctrl-]", "a Ctrl-] for the guest", "", "");
 	list_for_each(n, &operator.consoles)
@@ -109,12 +111,16 @@ static void show_help(void)
 			tell(key, "console of ", c->vm->config->name,
 			     c == operator.front ? " (this one)" : "");
 	}
-	console_set_foreground(operator.front ? operator.front->stream : NULL);
+	if (monitor_is_open())
+		monitor_open();
+	else
+		console_set_foreground(operator.front ? operator.front->stream : NULL);
 }
 
 static void bring_to_front(struct vm_console *c)
 {
 	char line[64];
+	monitor_left();
 	operator.front = c;
 	console_set_foreground(c ? c->stream : NULL);
 	if (!c)
@@ -154,6 +160,9 @@ static void obey(enum key_action action, unsigned number)
 	case KEY_QUIT:
 		say("the operator powers the machine off");
 		vm_power_off();
+	case KEY_MONITOR:
+		monitor_open();
+		break;
 	case KEY_NEXT:
 		bring_to_front(next_console());
 		break;
@@ -169,6 +178,14 @@ static void obey(enum key_action action, unsigned number)
 	}
 }
 
+static void feed(const u8 *buf, size_t n)
+{
+	if (n && monitor_is_open())
+		monitor_input(buf, n);
+	else
+		input_feed(operator.front, buf, n);
+}
+
 /* Bytes from the operator's terminal; those for the guest are handed over in runs. */
 static void on_input(void *opaque, const u8 *buf, size_t n)
 {
@@ -179,11 +196,11 @@ static void on_input(void *opaque, const u8 *buf, size_t n)
 		enum key_action action = keys_step(&operator.keys, buf[i], &number);
 		if (action == KEY_PASS)
 			continue;
-		input_feed(operator.front, buf + run, i - run);
+		feed(buf + run, i - run);
 		run = i + 1;
 		obey(action, number);
 	}
-	input_feed(operator.front, buf + run, n - run);
+	feed(buf + run, n - run);
 }
 
 /* ---- life ---- */
@@ -191,6 +208,7 @@ static void on_input(void *opaque, const u8 *buf, size_t n)
 void vm_console_init(void)
 {
 	operator.stream = console_open(OWN_NAME);
+	monitor_init();
 	console_set_input(on_input, NULL);
 }
 
@@ -220,7 +238,8 @@ int vm_console_open(struct vm *vm)
 	console_insert(c);
 	if (!operator.front) {
 		operator.front = c;
-		console_set_foreground(c->stream);
+		if (!monitor_is_open())
+			console_set_foreground(c->stream);
 	}
 	return 0;
 }
@@ -233,10 +252,20 @@ void vm_console_close(struct vm *vm)
 	vm->console = NULL;
 	struct vm_console *next = operator.front == c ? next_console() : operator.front;
 	list_remove(&c->node);
-	if (operator.front == c)
+	if (operator.front == c && monitor_is_open())
+		operator.front = next == c ? NULL : next;
+	else if (operator.front == c)
 		bring_to_front(next == c ? NULL : next);
 	console_close(c->stream);
 	heap_free(c);
+}
+
+bool vm_console_bring(struct vm *vm)
+{
+	struct vm_console *c = vm ? vm->console : operator.front;
+	if (c)
+		bring_to_front(c);
+	return c;
 }
 
 void vm_console_output(void *opaque, const u8 *buf, size_t n)

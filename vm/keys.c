@@ -17,6 +17,9 @@ enum key_action keys_step(struct keys *k, u8 byte, unsigned *number)
 		return KEY_HELP;
 	case 'q':
 		return KEY_QUIT;
+	case 'm':
+	case ':':
+		return KEY_MONITOR;
 	case 'n':
 		return KEY_NEXT;
 	case '1' ... '9':

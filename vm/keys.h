@@ -11,6 +11,7 @@ enum key_action {
 	KEY_WAIT, /* the escape key: the next byte decides */
 	KEY_HELP,
 	KEY_QUIT,
+	KEY_MONITOR,
 	KEY_NEXT,   /* console of the next guest */
 	KEY_SELECT, /* console of guest `number` */
 	KEY_UNKNOWN,

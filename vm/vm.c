@@ -5,6 +5,7 @@
 
 #include "host.h"
 #include "log.h"
+#include "monitor.h"
 #include "policy.h"
 
 /* Beside its memory, what a VM may take for tables, vCPUs and devices: one part in this, and a bit. */
@@ -246,6 +247,7 @@ static void vm_destroy(struct vm *vm)
 	list_drop(vm);
 	vm_empty(vm);
 	vm_free(vm);
+	monitor_wake(); /* a command may wait for this */
 }
 
 /* A new life in the old place. */
@@ -301,6 +303,11 @@ void vm_check_idle(void)
 		return;
 	if (vm_host.config.socle.on_idle == ON_IDLE_WAIT || !list_empty(&vm_host.vms)) {
 		log_info("no VM is running; Socle waits");
+		monitor_open();
+		return;
+	}
+	if (monitor_is_open()) {
+		log_info("no VM is running; the machine powers off when the monitor is left");
 		return;
 	}
 	log_info("no VM is running; the machine powers off");
@@ -351,6 +358,7 @@ static void vm_stopped(void *opaque)
 		return;
 	case ON_EVENT_PRESERVE:
 		log_info("%s: kept for debug-dump, until it is destroyed or reset", vm->config->name);
+		monitor_wake();
 		break;
 	case ON_EVENT_DESTROY:
 		vm_destroy(vm);

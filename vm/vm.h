@@ -30,6 +30,9 @@ struct vm {
 	enum vm_state state;
 	bool paused;
 	enum vm_wish wish;
+	struct { /* as top saw it last */
+		u64 run_ms, exits;
+	} top;
 };
 
 /* The machine's VMs and what they are made of. */
@@ -98,5 +101,7 @@ int vm_console_open(struct vm *vm);
 void vm_console_close(struct vm *vm); /* also when open failed, or never was */
 /* What the guest prints, on whichever path; opaque is the struct vm. */
 void vm_console_output(void *opaque, const u8 *buf, size_t n);
+/* The VM's console comes to the foreground; NULL: the one that was there last. False: it has none. */
+bool vm_console_bring(struct vm *vm);
 /* The guest's UART has room again. */
 void vm_console_room(struct vm *vm);

@@ -6,8 +6,10 @@ bits 64
 section .text
 
 extern vcpu_exit
+extern vcpu_exit_traced
 extern vcpu_entry_failed
 global vmx_exit_stub
+global vmx_exit_stub_traced
 global vmx_enter
 
 FRAME equ 16 * 8
@@ -31,8 +33,7 @@ FRAME equ 16 * 8
 	pop r15
 %endmacro
 
-align 16
-vmx_exit_stub:
+%macro save_guest 0
 	push r15
 	push r14
 	push r13
@@ -49,6 +50,11 @@ vmx_exit_stub:
 	push rdx
 	push rcx
 	push rax
+%endmacro
+
+align 16
+vmx_exit_stub:
+	save_guest
 	mov rdi, [rsp + FRAME]
 	call vcpu_exit
 resume:
@@ -68,4 +74,12 @@ failed:
 ; void vmx_enter(u64 *frame)
 vmx_enter:
 	mov rsp, rdi
+	jmp resume
+
+; HOST_RIP of a vCPU whose exits are recorded.
+align 16
+vmx_exit_stub_traced:
+	save_guest
+	mov rdi, [rsp + FRAME]
+	call vcpu_exit_traced
 	jmp resume

@@ -81,6 +81,11 @@ void vmcs_write_host(const struct cpu *cpu, u64 stack_slot)
 	vmwrite(HOST_RIP, (u64)vmx_exit_stub);
 }
 
+void vmcs_set_exit_stub(bool traced)
+{
+	vmwrite(HOST_RIP, (u64)(traced ? vmx_exit_stub_traced : vmx_exit_stub));
+}
+
 /* SDM volume 3, table 31-1. */
 static const char *const error_names[] = {
     [1] = "VMCALL executed in VMX root operation",

@@ -49,7 +49,7 @@ static char device_a = 'a', device_b = 'b';
 
 static struct io_region region(u64 base, u64 length, unsigned width, char *who)
 {
-	return (struct io_region){base, length, width, "device", device_read, device_write, who};
+	return (struct io_region){base, length, width, "device", device_read, device_write, who, 0};
 }
 
 static int port_add(u64 base, u64 length, unsigned width, char *who)

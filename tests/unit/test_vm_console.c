@@ -64,6 +64,35 @@ __attribute__((noreturn)) void vm_power_off(void)
 	longjmp(powered_off, 1);
 }
 
+/* ---- the monitor ---- */
+static bool monitor_is_front;
+static char typed_there[256];
+
+void monitor_init(void)
+{
+}
+
+void monitor_open(void)
+{
+	monitor_is_front = true;
+	front = NULL;
+}
+
+void monitor_left(void)
+{
+	monitor_is_front = false;
+}
+
+bool monitor_is_open(void)
+{
+	return monitor_is_front;
+}
+
+void monitor_input(const u8 *buf, size_t n)
+{
+	strncat(typed_there, (const char *)buf, n);
+}
+
 /* A UART that takes what there is room for, as devices/uart.c does. */
 struct pc {
 	size_t room, taken;
@@ -90,6 +119,8 @@ static int setup(void **state)
 	memset(vms, 0, sizeof(vms));
 	memset(pcs, 0, sizeof(pcs));
 	opens_left = -1;
+	monitor_is_front = false;
+	typed_there[0] = '\0';
 	for (unsigned i = 0; i < 3; i++) {
 		struct config_vm *c = &vm_host.config.vms[i];
 		snprintf(c->name, sizeof(c->name), "%s", names[i]);
@@ -197,12 +228,36 @@ static void test_help(void **state)
 	(void)state;
 	type("\x1d?");
 	assert_string_equal(shown, "socle<socle| Ctrl-] q       power the machine off>socle<\r\n>"
+				   "socle<socle| Ctrl-] m       the monitor: commands for Socle>socle<\r\n>"
 				   "socle<socle| Ctrl-] n       console of the next guest>socle<\r\n>"
 				   "socle<socle| Ctrl-] Ctrl-]  a Ctrl-] for the guest>socle<\r\n>"
 				   "socle<socle| Ctrl-] 1       console of one (this one)>socle<\r\n>"
 				   "socle<socle| Ctrl-] 3       console of three>socle<\r\n>");
 	assert_string_equal(front->name, "one");
 	assert_int_equal(pcs[0].taken, 0);
+}
+
+static void test_monitor(void **state)
+{
+	(void)state;
+	pcs[0].room = pcs[2].room = 100;
+	type("a\x1dmlist\x1d\x1d!\x1d:x\x1d"
+	     "3b");
+	assert_got(0, "a");
+	assert_got(2, "b");
+	assert_string_equal(typed_there, "list\x1d!x");
+	/* It stays in front when guests come and go; the last one comes back with it left. */
+	type("\x1dm");
+	vm_console_close(&vms[2]);
+	assert_true(monitor_is_front);
+	assert_int_equal(vm_console_open(&vms[2]), 0);
+	assert_true(monitor_is_front);
+	assert_null(front);
+	assert_true(vm_console_bring(NULL));
+	assert_string_equal(front->name, "one");
+	assert_false(vm_console_bring(&vms[1])); /* it has no console */
+	assert_true(vm_console_bring(&vms[2]));
+	assert_string_equal(front->name, "three");
 }
 
 static void test_quit(void **state)
@@ -334,12 +389,19 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-	    TEST(test_output),       TEST(test_first_is_in_front),
-	    TEST(test_switch),       TEST(test_escape_key),
-	    TEST(test_help),         TEST(test_quit),
-	    TEST(test_paste),        TEST(test_overflow),
-	    TEST(test_restarted_vm), TEST(test_close),
-	    TEST(test_no_memory),    cmocka_unit_test(test_ring),
+	    TEST(test_output),
+	    TEST(test_first_is_in_front),
+	    TEST(test_switch),
+	    TEST(test_escape_key),
+	    TEST(test_help),
+	    TEST(test_quit),
+	    TEST(test_monitor),
+	    TEST(test_paste),
+	    TEST(test_overflow),
+	    TEST(test_restarted_vm),
+	    TEST(test_close),
+	    TEST(test_no_memory),
+	    cmocka_unit_test(test_ring),
 	};
 	return cmocka_run_group_tests(tests, setup_once, NULL);
 }

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The monitor behind the escape key, driven through the serial line as a person would (M86 to M89)."""
+import json
+import re
+
+import pytest
+from conftest import clean
+
+ESCAPE = "\x1d"
+PROMPT = "socle> "
+
+
+def vm(name, words="ticks", more=""):
+    return "[vm %s]\nmemory = 20M\nkernel = life.elf\ncmdline = %s\n%s\n" % (name, words, more)
+
+
+class Monitor:
+    """Commands and their answers. What guests and the log say comes in between, on lines of its own."""
+
+    def __init__(self, console):
+        self.console = console
+
+    def open(self):
+        self.console.expect("for files", timeout=120)   # what is typed before is the firmware's
+        self.console.send(ESCAPE + "m")
+        self.console.expect(PROMPT, timeout=60)
+
+    def send(self, line):
+        """Types a line and takes its echo, which may be shown again after a line of a guest's."""
+        self.console.send(line + "\r")
+        self.console.expect(re.escape(line) + r"\r?\n", timeout=30)
+
+    def ask(self, line, timeout=60):
+        """The command's own lines."""
+        self.send(line)
+        self.console.send("help quit\r")   # its answer marks the end
+        text = self.console.expect(r"leave the monitor; VMs go on[^>]*" + PROMPT, timeout)
+        text = text[:text.rindex("quit ")]
+        return "\n".join(row for row in text.splitlines()
+                         if not re.match(r"\[socle|[\w.-]+\| ", row) and PROMPT not in row).strip()
+
+    def log(self, pattern, timeout=60):
+        return self.console.expect(r"\[socle +[\d.]+\] " + pattern, timeout)
+
+    def rows(self):
+        """{name: its line of list, in words}."""
+        lines = self.ask("list").splitlines()
+        assert lines and re.match(r"Name +ID +Mem +VCPUs +State +Time\(s\)$", lines[0]), lines
+        return {line.split()[0]: line.split()[1:] for line in lines[1:]}
+
+    def json(self, line):
+        text = self.ask(line)
+        return json.loads(text)
+
+
+@pytest.fixture
+def monitor(console, guest):
+    def start(config, **kw):
+        m = Monitor(console("[socle]\non_idle = wait\n" + config, {"life.elf": guest("life")}, **kw))
+        m.open()
+        return m
+    return start
+
+
+def test_life_cycle(monitor):
+    m = monitor(vm("a") + vm("spinner", "spin") + vm("spare", "idle", "autostart = no"))
+    rows = m.rows()
+    assert list(rows) == ["a", "spinner"] and rows["a"][:3] == ["1", "20", "1"] and rows["spinner"][0] == "2", rows
+    assert rows["spinner"][3] == "r-----" and rows["a"][3] in ("r-----", "-b----"), rows
+    # Pause: its clock says nothing more; then it goes on.
+    m.console.expect(r"a\| second \d+", timeout=60)
+    assert m.ask("pause a") == ""
+    assert m.rows()["a"][3] == "--p---"
+    m.ask("top -n")   # a second of the machine's time passes
+    mark = len(m.console.seen)
+    m.ask("top -n")
+    m.ask("top -n")
+    assert "second" not in clean(m.console.seen[mark:])
+    assert m.ask("pause a") == "pause: a is paused: expected a running VM"
+    assert m.ask("unpause a") == ""
+    m.console.expect(r"a\| second \d+", timeout=60)
+    assert m.ask("unpause 1") == "unpause: a is running: expected a paused VM"
+    # Reset: from the beginning, with a new number.
+    m.send("reset a")
+    m.log("a: reset")
+    m.console.expect(r"a\| second 1\b", timeout=60)
+    assert m.rows()["a"][0] == "3"
+    # One that spins with interrupts off, one that is paused, one that comes back.
+    m.send("destroy spinner")
+    m.log("spinner: destroyed")
+    m.ask("pause a")
+    m.send("destroy a")
+    m.log("a: destroyed")
+    assert m.rows() == {}
+    m.send("create spare")
+    m.log("spare: starts, 1 vCPU, 20 MiB")
+    m.send("create -p a")
+    m.log("a: starts")
+    assert m.json("list -j a")[0]["time_s"] == 0
+    rows = m.rows()
+    assert rows["spare"][0] == "4" and rows["a"][0] == "5" and rows["a"][3] == "--p---", rows
+    # The power button.
+    assert m.ask("shutdown a") == "a is paused: it will see its power button after unpause"
+    m.send("unpause a")
+    m.log("a: powered off")
+    m.send("destroy -n spare")
+    m.log("spare: destroyed")
+    assert m.rows() == {}
+
+
+def test_dying_is_shown(monitor):
+    m = monitor(vm("a", "spin"))
+    # On one line: list runs before the guest's vCPU has noticed.
+    m.console.send("destroy -n a; list\r")
+    m.console.expect(r"a +1 +20 +1 +\S*d +\d", timeout=30)
+    m.log("a: destroyed")
+    assert m.rows() == {}

@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the monitor's reading commands share. */
+#pragma once
+
+#include "vm.h"
+
+/* CPU time of all its vCPUs since it started, the hypervisor's work for them included. */
+u64 vm_run_ms(const struct vm *vm);
+/* xl's six letters and the end of the string. */
+void vm_state_letters(const struct vm *vm, char letters[8]);
