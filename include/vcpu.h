@@ -77,6 +77,8 @@ struct vcpu {
 	struct vmcs vmcs;
 	u64 eoi_exit[4]; /* the EOI-exit bitmaps as the VMCS has them */
 	u16 vpid;
+	bool halted_off;     /* halted with interrupts off and no NMI to come; atomic */
+	bool access_refused; /* its APIC is not where the processor virtualizes it in memory */
 	struct vcpu_extra extra;
 	struct cpu *loaded_on; /* CPU whose registers hold ours */
 	struct task task;
@@ -96,6 +98,7 @@ struct guest_config {
 	const char *name;
 	u64 memory_limit_pages;
 	unsigned page_order;
+	unsigned vcpus; /* 1 .. GUEST_MAX_VCPUS: as many calls of vcpu_create() will follow */
 	bool hypervisor_cpuid;
 	/* Called on the boot CPU's scheduler stack when the last vCPU has stopped and left its stack. */
 	void (*stopped)(void *opaque);
@@ -116,6 +119,8 @@ struct guest {
 	struct cpuid_policy *cpuid;
 	struct mtrr_state mtrr;
 	struct apic_sinks sinks;
+	struct spinlock access_lock; /* of access_refused and what follows from it */
+	unsigned access_refused;     /* vCPUs for which the APIC-access page must not be mapped */
 	struct guest_clock clock;
 	u64 tsc_start; /* host TSC when the VM started: the guest's zero */
 	struct sched_group group;

@@ -86,7 +86,7 @@ struct vmx_caps {
 	bool vid; /* virtual-interrupt delivery with APIC-register, APIC-access and x2APIC virtualization */
 	bool tpr_shadow, vpid, preemption_timer;
 	bool ept_1g, ept_2m, ept_ad;
-	bool rdtscp, invpcid, wbinvd;
+	bool rdtscp, invpcid, wbinvd, pause_loop;
 	/* Bochs 2.7: a pending virtual interrupt is delivered where a physical one should cause an exit, even
 	 * with RFLAGS.IF clear; and after an exit during the delivery of a virtual interrupt, the
 	 * IDT-vectoring field has whatever was delivered before it. */

@@ -43,7 +43,8 @@ static int print_file(void *opaque, const struct config_vm *vm, const char *key,
 
 static void print_vm(const struct config *c, const struct config_vm *vm)
 {
-	printf("%s: %u vCPU, %llu MiB", vm->name, vm->vcpus, (unsigned long long)(vm->memory >> 20));
+	printf("%s: %u vCPU%s, %llu MiB", vm->name, vm->vcpus, vm->vcpus == 1 ? "" : "s",
+	       (unsigned long long)(vm->memory >> 20));
 	config_for_each_file(c, print_file, (void *)vm);
 	printf(", console %s%s%s\n", vm->console == CONSOLE_SERIAL ? "serial" : "none",
 	       vm->testdev ? ", test device" : "", vm->autostart ? "" : ", not started at boot");

@@ -28,9 +28,15 @@ static bool message_accept(struct lapic *l, const struct apic_msg *msg)
 		vcpu_request(l->vcpu, VCPU_REQ_NMI);
 		return true;
 	case APIC_INIT:
+		/* A SIPI that waits is of before the INIT. */
+		__atomic_fetch_and(&l->vcpu->attention, ~VCPU_REQ_SIPI, __ATOMIC_RELAXED);
 		vcpu_request(l->vcpu, VCPU_REQ_INIT);
 		return true;
 	case APIC_SIPI:
+		/* Only who waits for it takes it (11.4.7.2), or will once an INIT before it is served. */
+		if (!(__atomic_load_n(&l->vcpu->attention, __ATOMIC_RELAXED) &
+		      (VCPU_WAIT_SIPI | VCPU_REQ_INIT)))
+			return true;
 		__atomic_store_n(&l->sipi_vector, msg->vector, __ATOMIC_RELAXED);
 		vcpu_request(l->vcpu, VCPU_REQ_SIPI);
 		return true;

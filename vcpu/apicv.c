@@ -73,12 +73,20 @@ static void interrupt_status_write(struct vcpu *v)
 	vmwrite(GUEST_INTERRUPT_STATUS, (u16)((isr < 0 ? 0 : isr) << 8 | (irr < 0 ? 0 : irr)));
 }
 
-static void access_page_map(struct vcpu *v, bool on)
+/* The page is mapped for all vCPUs or for none: one whose accesses are not virtualized would reach the page
+ * itself, which is all guests'. The others' accesses are emulated meanwhile. */
+static void access_page_map(struct vcpu *v, bool wanted)
 {
 	struct guest *g = v->guest;
-	int rc =
-	    on ? ept_map(&g->ept, LAPIC_BASE_DEFAULT, apicv.access_page, PAGE_SIZE, EPT_R | EPT_W, EPT_WB)
-	       : ept_unmap(&g->ept, LAPIC_BASE_DEFAULT, PAGE_SIZE);
+	int rc;
+	spin_lock(&g->access_lock);
+	g->access_refused -= v->access_refused;
+	g->access_refused += !wanted;
+	v->access_refused = !wanted;
+	rc = g->access_refused
+		 ? ept_unmap(&g->ept, LAPIC_BASE_DEFAULT, PAGE_SIZE)
+		 : ept_map(&g->ept, LAPIC_BASE_DEFAULT, apicv.access_page, PAGE_SIZE, EPT_R | EPT_W, EPT_WB);
+	spin_unlock(&g->access_lock);
 	if (rc)
 		guest_fail(g, "no memory to map the APIC-access page");
 }

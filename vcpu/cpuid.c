@@ -104,7 +104,7 @@ static void cpuid_dynamic(struct vcpu *v, u32 leaf, u32 subleaf, u32 *reg)
 {
 	switch (leaf) {
 	case CPUID_LEAF_FEATURES:
-		reg[CPUID_EBX] |= v->id << 24 | 1u << 16;
+		reg[CPUID_EBX] |= v->id << 24;
 		if (vmread(GUEST_CR4) & CR4_OSXSAVE)
 			reg[CPUID_ECX] |= (u32)CPUID1_ECX_OSXSAVE;
 		if (v->lapic.base & LAPIC_BASE_ENABLE)
@@ -214,8 +214,35 @@ static void cpuid_without(struct cpuid_entry *e, u32 leaf, const struct vmx_caps
 		e->reg[CPUID_EAX] &= ~(u32)CPUIDD1_EAX_XSAVEC;
 }
 
+/* One package with a core for each vCPU. The width of a package's ids is a power of two, from 0 on as in
+ * the MADT; leaves 1, 4 and 0xb say the same in their three ways. Caches of level 3 are shared. */
+static void cpuid_topology(struct cpuid_entry *e, u32 leaf, unsigned vcpus)
+{
+	u32 shift = vcpus > 1 ? bit_last(vcpus - 1) + 1 : 0, ids = 1u << shift;
+	u32 *eax = &e->reg[CPUID_EAX], *ebx = &e->reg[CPUID_EBX];
+	switch (leaf) {
+	case CPUID_LEAF_FEATURES:
+		*ebx |= ids << 16;
+		if (vcpus > 1)
+			e->reg[CPUID_EDX] |= (u32)CPUID1_EDX_HTT;
+		break;
+	case CPUID_LEAF_CACHE:
+		if (*eax & 0x1f)
+			*eax |= (ids - 1) << 26 | ((*eax >> 5 & 7) >= 3 ? (ids - 1) << 14 : 0);
+		break;
+	case CPUID_LEAF_TOPOLOGY:
+		if (e->subleaf == 1) {
+			*eax = shift;
+			*ebx = vcpus;
+		}
+		break;
+	default:
+		break;
+	}
+}
+
 static void cpuid_add(struct cpuid_policy *p, const struct cpuid_row *row, const struct vmx_caps *caps,
-		      bool hypervisor)
+		      const struct guest_config *config)
 {
 	struct cpuid_regs host = cpuid(row->leaf, row->subleaf);
 	const u32 answer[] = {host.eax, host.ebx, host.ecx, host.edx};
@@ -227,12 +254,13 @@ static void cpuid_add(struct cpuid_policy *p, const struct cpuid_row *row, const
 	e->flags = row->flags;
 	if (row->leaf == CPUID_LEAF_VENDOR)
 		e->reg[CPUID_EAX] = MIN(host.eax, row->set[CPUID_EAX]);
-	if (row->leaf == CPUID_LEAF_FEATURES && hypervisor)
+	if (row->leaf == CPUID_LEAF_FEATURES && config->hypervisor_cpuid)
 		e->reg[CPUID_ECX] |= (u32)CPUID1_ECX_HYPERVISOR;
 	if (row->flags & CPUID_CALCULATED) {
 		e->reg[CPUID_EAX] = host.eax;
 		cpuid_calculate(p, e, row->leaf);
 	}
+	cpuid_topology(e, row->leaf, config->vcpus);
 	cpuid_without(e, row->leaf, caps);
 	if (*first == NO_ENTRY)
 		*first = (u8)p->nr;
@@ -310,7 +338,7 @@ struct cpuid_policy *cpuid_create(const struct guest_config *config, const struc
 		if (row->leaf < CPUID_LEAF_HV_BASE && row->leaf > max)
 			continue;
 		ASSERT(p->nr < POLICY_ENTRIES);
-		cpuid_add(p, row, caps, config->hypervisor_cpuid);
+		cpuid_add(p, row, caps, config);
 	}
 	cpuid_derive(p);
 	cpuid_fill_beyond(p, config->hypervisor_cpuid);

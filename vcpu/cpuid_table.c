@@ -44,7 +44,7 @@ const struct cpuid_row cpuid_rows[] = {
     {0x00, 0, {0, ALL, ALL, ALL}, {0x16, 0, 0, 0}, 0},
     {0x01, 0, {ALL, 0x0000ff00, F1_ECX, F1_EDX}, {0, 0, F1_ECX_SET, 0}, CPUID_DYNAMIC},
     {0x02, 0, {ALL, ALL, ALL, ALL}, {0}, 0},
-    /* Bits 31:14 of EAX count the processors that share a cache: one. */
+    /* Bits 31:14 of EAX count cores and who shares a cache: cpuid_topology(). */
     {0x04, 0, {0x3fff, ALL, ALL, ALL}, {0}, CPUID_INDEXED},
     {0x04, 1, {0x3fff, ALL, ALL, ALL}, {0}, CPUID_INDEXED},
     {0x04, 2, {0x3fff, ALL, ALL, ALL}, {0}, CPUID_INDEXED},

@@ -47,10 +47,12 @@ static void exit_cache_flush(struct vcpu *v)
 	vcpu_skip();
 }
 
+/* It has waited in a loop for longer than a lock is held: whom it waits for may not be running. */
 static void exit_pause(struct vcpu *v)
 {
-	(void)v;
 	vcpu_skip();
+	task_yield();
+	vcpu_load(v);
 }
 
 static void exit_vmcall(struct vcpu *v)

@@ -36,15 +36,17 @@ static inline struct io_region *io_port_find(struct io_map *m, u64 port)
 /* Whether gpa belongs to the device that was touched last. */
 static inline bool io_mem_again(const struct io_map *m, gpa_t gpa)
 {
-	const struct io_region *r = &m->mem[m->last_mem];
+	const struct io_region *r = &m->mem[__atomic_load_n(&m->last_mem, __ATOMIC_RELAXED)];
 	return gpa - r->base < r->length;
 }
 
 static inline struct io_region *io_mem_find(struct io_map *m, gpa_t gpa)
 {
 	unsigned low = 0, high = m->nr_mems;
-	if (likely(io_mem_again(m, gpa)))
-		return &m->mem[m->last_mem];
+	/* Read once: other vCPUs write it, too. */
+	const struct io_region *last = &m->mem[__atomic_load_n(&m->last_mem, __ATOMIC_RELAXED)];
+	if (likely(gpa - last->base < last->length))
+		return last;
 	while (low < high) {
 		unsigned mid = (low + high) / 2;
 		struct io_region *r = &m->mem[mid];
@@ -53,7 +55,7 @@ static inline struct io_region *io_mem_find(struct io_map *m, gpa_t gpa)
 		} else if (gpa - r->base >= r->length) {
 			low = mid + 1;
 		} else {
-			m->last_mem = mid;
+			__atomic_store_n(&m->last_mem, mid, __ATOMIC_RELAXED);
 			return r;
 		}
 	}
@@ -71,5 +73,5 @@ static inline bool io_map_known_miss(struct io_map *m, bool port, u64 address, u
 {
 	u64 tag = io_miss_tag(port, address, size);
 	u64 *slot = &m->miss[(address ^ address >> 6 ^ size) % IO_MISSES];
-	return *slot == tag;
+	return __atomic_load_n(slot, __ATOMIC_RELAXED) == tag;
 }

@@ -101,6 +101,8 @@ static void vcpu_serve(struct vcpu *v)
 		vcpu_accept_init(v);
 	if (bits & VCPU_REQ_SIPI)
 		vcpu_accept_sipi(v);
+	if (unlikely(v->attention & VCPU_WAIT_SIPI)) /* takes no NMI, and INIT makes older ones void */
+		bits &= ~(VCPU_REQ_NMI | VCPU_REQ_NMI_AGAIN);
 	if (bits & VCPU_REQ_NMI)
 		event_raise_nmi(&v->events);
 	if (bits & VCPU_REQ_NMI_AGAIN)
@@ -120,11 +122,29 @@ static bool nmi_may_come(const struct vcpu *v)
 	return lint0_nmi || (sinks->nmi_source && sinks->nmi_source(sinks->eoi_opaque));
 }
 
-/* A lone vCPU that halted with interrupts off and has no NMI to come will never run again. */
-static bool vcpu_halted_for_ever(const struct vcpu *v)
+/* Whether this vCPU, which is another one, may do something ever again. */
+static bool vcpu_is_alive(const struct vcpu *v)
 {
-	return (v->attention & (VCPU_HALTED | VCPU_PAUSED)) == VCPU_HALTED && v->guest->nr_vcpus == 1 &&
-	       !(vmread(GUEST_RFLAGS) & RFLAGS_IF) && !nmi_may_come(v);
+	u32 attention = __atomic_load_n(&v->attention, __ATOMIC_SEQ_CST);
+	if (attention & VCPU_REQUESTS)
+		return true;
+	return !(attention & VCPU_WAIT_SIPI) && !__atomic_load_n(&v->halted_off, __ATOMIC_SEQ_CST);
+}
+
+/* A vCPU that halted with interrupts off and has no NMI to come will never run again, when the others are
+ * so, too, or were never started. Sequentially consistent: of two that halt at once, the later one
+ * sees the other. */
+static bool vcpu_halted_for_ever(struct vcpu *v)
+{
+	const struct guest *g = v->guest;
+	if ((v->attention & (VCPU_HALTED | VCPU_PAUSED)) != VCPU_HALTED ||
+	    (vmread(GUEST_RFLAGS) & RFLAGS_IF) || nmi_may_come(v))
+		return false;
+	__atomic_store_n(&v->halted_off, true, __ATOMIC_SEQ_CST);
+	for (unsigned i = 0; i < g->nr_vcpus; i++)
+		if (g->vcpus[i] != v && vcpu_is_alive(g->vcpus[i]))
+			return false;
+	return true;
 }
 
 static void vcpu_wait(struct vcpu *v)
@@ -135,6 +155,7 @@ static void vcpu_wait(struct vcpu *v)
 	}
 	clock_leave(v);
 	task_block();
+	__atomic_store_n(&v->halted_off, false, __ATOMIC_SEQ_CST);
 	vcpu_load(v);
 	clock_enter(v);
 	switch_forget_apic_timer(); /* the idle loop has armed it */

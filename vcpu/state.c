@@ -96,11 +96,24 @@ void vcpu_reset_state(struct vcpu *v)
 	switch_reset(v);
 }
 
+/* The registers of the processor itself that INIT resets. */
+static void reset_debug(void)
+{
+	write_cr2(0);
+	write_dr0(0);
+	write_dr1(0);
+	write_dr2(0);
+	write_dr3(0);
+	write_dr6(DR6_INIT);
+	vmwrite(GUEST_DEBUGCTL, 0);
+}
+
 /* INIT: as power-up, but the FPU, MTRRs, SYSENTER MSRs and the TSC stay (SDM volume 3, table 10-1). */
 void vcpu_accept_init(struct vcpu *v)
 {
 	lapic_init_signal(&v->lapic);
 	reset_common(v, 0xf000, 0xffff0000, 0xfff0);
+	reset_debug();
 	__atomic_fetch_and(&v->attention, ~(VCPU_HALTED | VCPU_WAIT_SIPI), __ATOMIC_RELAXED);
 	v->events.vectoring_info = v->events.exception_info = 0;
 	v->events.nmi_pending = 0;

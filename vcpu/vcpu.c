@@ -17,6 +17,11 @@
 
 #define INTERCEPTED (BIT(VEC_DB) | BIT(VEC_AC) | BIT(VEC_MC))
 
+/* TSC ticks (SDM volume 3, 25.6.13): PAUSEs closer than the first belong to one loop, and one that has
+ * lasted longer than the second waits for somebody who does not run. */
+#define PAUSE_LOOP_GAP 128
+#define PAUSE_LOOP_WINDOW 4096
+
 int vcpu_init(const struct vmx_caps *caps)
 {
 	msr_init();
@@ -43,6 +48,12 @@ static void write_controls(struct vcpu *v)
 	vmwrite(PIN_CONTROLS, c->pin);
 	vmwrite(PROC_CONTROLS, c->proc);
 	vmwrite(PROC_CONTROLS2, c->proc2);
+	if (c->pause_loop && v->guest->config.vcpus > 1) {
+		/* A lone vCPU waits for nobody. */
+		vmwrite(PROC_CONTROLS2, c->proc2 | (u32)PROC2_PAUSE_LOOP);
+		vmwrite(PLE_GAP, PAUSE_LOOP_GAP);
+		vmwrite(PLE_WINDOW, PAUSE_LOOP_WINDOW);
+	}
 	vmwrite(EXIT_CONTROLS, c->exit);
 	vmwrite(ENTRY_CONTROLS, c->entry);
 	vmwrite(EXCEPTION_BITMAP, (u32)INTERCEPTED);

@@ -70,9 +70,6 @@ static int set_vcpus(struct config_parser *p, const struct config_key *key, stru
 	struct span rest = value;
 	if (!take_number(&rest, &number) || rest.n || number < 1 || number > CONFIG_MAX_VCPUS)
 		return fail_value(p, key, value);
-	if (number > 1)
-		return config_fail(p, key->name,
-				   "more than one virtual CPU is not supported by this version");
 	*(unsigned *)field = (unsigned)number;
 	return 0;
 }

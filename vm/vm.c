@@ -134,6 +134,7 @@ static int vm_fill(struct vm *vm)
 	    .name = c->name,
 	    .memory_limit_pages = c->memory >> PAGE_SHIFT,
 	    .page_order = c->page_order,
+	    .vcpus = c->vcpus,
 	    .hypervisor_cpuid = c->hypervisor_cpuid,
 	    .stopped = vm_stopped,
 	    .opaque = vm,

@@ -80,6 +80,7 @@ static void probe_optional(struct vmx_caps *caps, const struct vmx_wishes *w)
 	caps->rdtscp = proc2 & PROC2_RDTSCP;
 	caps->invpcid = proc2 & PROC2_INVPCID;
 	caps->wbinvd = proc2 & PROC2_WBINVD;
+	caps->pause_loop = proc2 & PROC2_PAUSE_LOOP;
 	caps->preemption_shift = (unsigned)(rdmsr(MSR_VMX_MISC) & 0x1f);
 	caps->cr0_fixed0 = rdmsr(MSR_VMX_CR0_FIXED0);
 	caps->cr0_fixed1 = rdmsr(MSR_VMX_CR0_FIXED1);

@@ -14,8 +14,13 @@ GUESTS = sorted(os.path.basename(os.path.dirname(d)) for d in glob.glob(os.path.
 BOCHS = "bochs"
 
 
+# More that a guest's configuration needs.
+KEYS = {"smp": "vcpus = 4\n"}
+
+
 def vm(name, kernel, words):
-    return "[vm %s]\nmemory = 64\nkernel = %s.elf\ncmdline = %s\ntestdev = yes\n" % (name, kernel, words)
+    return ("[vm %s]\nmemory = 64\nkernel = %s.elf\ncmdline = %s\ntestdev = yes\n" % (name, kernel, words) +
+            KEYS.get(kernel, ""))
 
 
 def passes(machine):
@@ -31,6 +36,14 @@ def passes(machine):
 @pytest.mark.parametrize("name", GUESTS)
 def test_guest(boot, guest, name):
     passes(boot("[socle]\n" + vm(name, name, BOCHS), {name + ".elf": guest(name)}))
+
+
+@pytest.mark.parametrize("cpus", [2, 4])
+def test_smp_guest(boot, guest, cpus):
+    """Four virtual CPUs on several CPUs; above, they shared one."""
+    m = boot(vm("smp", "smp", BOCHS), {"smp.elf": guest("smp")}, cpus=cpus)
+    passes(m)
+    assert re.search(r"Socle: %d CPUs" % cpus, m.socle), m
 
 
 def test_timers_without_preemption_timer(boot, guest):

@@ -64,7 +64,7 @@ def test_panic_of_another_cpu(console, guest, case):
     assert re.search(r"^CPU 1 of 2, APIC id 1$", text, re.M), text
     assert re.search(r"^[ ?] [0-9a-f]{16} %s(\.\w+)*\+0x" % where, text, re.M), text
     if case != "overflow":
-        assert re.search(r"^  [0-9a-f]{16} ap_main\+0x", text, re.M), text
+        assert re.search(r"^  [0-9a-f]{16} ap_start", text, re.M), text
 
 
 def test_other_cpus(console, guest):

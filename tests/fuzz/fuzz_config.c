@@ -54,7 +54,7 @@ static void check_vm(const struct config *c, const struct config_vm *vm)
 {
 	REQUIRE(vm->name[0] && memchr(vm->name, '\0', sizeof(vm->name)));
 	REQUIRE(vm->line > 0);
-	REQUIRE(vm->vcpus == 1);
+	REQUIRE(vm->vcpus >= 1 && vm->vcpus <= CONFIG_MAX_VCPUS);
 	REQUIRE(vm->memory >= 2 << 20 && IS_ALIGNED(vm->memory, PAGE_SIZE));
 	REQUIRE(vm->page_order == 0 || vm->page_order == 9 || vm->page_order == 18);
 	REQUIRE(!vm->firmware[0]);

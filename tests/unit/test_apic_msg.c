@@ -164,6 +164,13 @@ static void modes_without_a_vector(void **state)
 	ipi(0, 0, APIC_INIT << 8 | ASSERT_BIT | OTHERS);
 	assert_int_equal(requested(VCPU_REQ_INIT), 0xe);
 	ipi(0, 0, APIC_SIPI << 8 | OTHERS | 0x9a);
+	assert_int_equal(requested(VCPU_REQ_SIPI), 0); /* nobody waits for one */
+	board_vcpus[1].attention = VCPU_REQ_INIT | VCPU_REQ_SIPI;
+	board_vcpus[2].attention = board_vcpus[3].attention = VCPU_WAIT_SIPI;
+	ipi(0, 1, APIC_INIT << 8); /* makes an older SIPI void */
+	assert_int_equal(board_vcpus[1].attention & VCPU_REQ_SIPI, 0);
+	assert_int_equal(requested(VCPU_REQ_INIT), 2);
+	ipi(0, 0, APIC_SIPI << 8 | OTHERS | 0x9a);
 	assert_int_equal(requested(VCPU_REQ_SIPI), 0xe);
 	assert_int_equal(apic(3)->sipi_vector, 0x9a);
 	ipi(0, 1, APIC_SMI << 8);
@@ -194,6 +201,7 @@ static void a_software_disabled_apic_takes_all_but_vectors(void **state)
 	assert_int_equal(requested(VCPU_REQ_NMI), 4);
 	assert_int_equal(deliver(2, false, APIC_INIT, 0), 1);
 	assert_int_equal(requested(VCPU_REQ_INIT), 4);
+	board_vcpus[2].attention = VCPU_WAIT_SIPI;
 	assert_int_equal(deliver(2, false, APIC_SIPI, 8), 1);
 	assert_int_equal(requested(VCPU_REQ_SIPI), 4);
 	/* It can still send. */

@@ -23,7 +23,7 @@ static struct cpuid_regs host_cpuid(u32 leaf, u32 subleaf)
 	return leaf == 0xd ? host_xsave(subleaf) : host[leaf >> 30][leaf & 31];
 }
 
-static struct guest_config config = {.hypervisor_cpuid = true};
+static struct guest_config config = {.hypervisor_cpuid = true, .vcpus = 1};
 static struct vmx_caps caps = {.rdtscp = true, .invpcid = true};
 
 /* A processor that has everything: what the guest sees is what the policy lets through. */

@@ -23,6 +23,19 @@ ELSEWHERE(exit_tpr_below_threshold)
 ELSEWHERE(exit_task_switch)
 
 static bool interrupt_waits, looked_for_tasks;
+static unsigned yields, loads;
+
+void task_yield(void)
+{
+	assert_int_equal(yields++, loads);
+}
+
+void vcpu_load(struct vcpu *v)
+{
+	assert_ptr_equal(v, &board_vcpu);
+	assert_int_equal(++loads, yields);
+}
+
 static int dispatched, hypercall_opaque;
 static struct sched_cpu sched;
 static struct cpu cpu = {.sched = &sched};
@@ -164,6 +177,16 @@ static void refusals_are_readable(void **state)
 	assert_non_null(strstr(board_guest.why, exit_table[62].name));
 }
 
+/* A loop of PAUSEs gives the CPU to others and goes on behind the PAUSE. */
+static void pause_loops_yield(void **state)
+{
+	(void)state;
+	yields = loads = 0;
+	run(40);
+	assert_int_equal(yields, 1);
+	assert_int_equal(loads, 1);
+}
+
 static void hlt_waits(void **state)
 {
 	(void)state;
@@ -222,6 +245,7 @@ int main(void)
 	    T(handlers_with_files_of_their_own),
 	    T(refusals_are_readable),
 	    T(hlt_waits),
+	    T(pause_loops_yield),
 	    T(vmcall),
 	    T(windows_close),
 	    T(external_interrupt),
