@@ -81,6 +81,7 @@ struct vcpu {
 	bool access_refused; /* its APIC is not where the processor virtualizes it in memory */
 	struct vcpu_extra extra;
 	struct cpu *loaded_on; /* CPU whose registers hold ours */
+	struct cpu *last_cpu;  /* that ran it, or built it */
 	struct task task;
 	void *stack;
 

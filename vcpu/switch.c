@@ -215,6 +215,20 @@ void vcpu_unload(struct vcpu *v)
 	v->loaded_on = NULL;
 }
 
+/* For the first time on this CPU, or again after another one: its VMCS still sends exits to that one's
+ * stacks and tables, and this one may have kept translations from an earlier stay, its own or another
+ * guest's whose numbers it has now. The order is ept.h's: the generation, then the invalidation. */
+static void vcpu_arrive(struct vcpu *v)
+{
+	u64 gen = __atomic_load_n(&v->guest->ept.flush_gen, __ATOMIC_ACQUIRE);
+	vmcs_write_host(this_cpu(), (u64)v->stack - 16);
+	if (v->vpid)
+		vmx_invvpid_single(v->vpid);
+	ept_invalidate(&v->guest->ept);
+	__atomic_store_n(&v->ept_gen, gen, __ATOMIC_RELEASE);
+	v->last_cpu = this_cpu();
+}
+
 void vcpu_load(struct vcpu *v)
 {
 	struct vcpu_cpu *c = this_cpu()->vcpu;
@@ -228,6 +242,8 @@ void vcpu_load(struct vcpu *v)
 	c->loaded = v;
 	v->loaded_on = this_cpu();
 	extra_load(&v->extra);
+	if (unlikely(v->last_cpu != this_cpu()))
+		vcpu_arrive(v);
 	timer_move(&v->lapic.timer);
 }
 

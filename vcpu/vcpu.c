@@ -108,7 +108,6 @@ static int stack_setup(struct vcpu *v)
 static void vcpu_write_vmcs(struct vcpu *v)
 {
 	vcpu_load(v);
-	vmcs_write_host(this_cpu(), (u64)v->stack - 16);
 	write_controls(v);
 	vcpu_reset_state(v);
 	apicv_setup(v);
@@ -172,8 +171,6 @@ int vcpu_create(struct guest *g, unsigned id)
 		vcpu_destroy(v);
 		return rc;
 	}
-	if (v->vpid)
-		vmx_invvpid_single(v->vpid);
 	g->vcpus[g->nr_vcpus++] = v;
 	return 0;
 }
