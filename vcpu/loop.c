@@ -83,10 +83,28 @@ static void halted_wake(struct vcpu *v)
 		__atomic_fetch_and(&v->attention, ~VCPU_HALTED, __ATOMIC_RELAXED);
 }
 
+#define INIT_SIPI (VCPU_REQ_INIT | VCPU_REQ_SIPI)
+
+/* In one step from "INIT requested" to "waits for SIPI": whoever sends a SIPI looks for one of the two. */
+static void vcpu_serve_init_sipi(struct vcpu *v)
+{
+	u32 old = __atomic_load_n(&v->attention, __ATOMIC_RELAXED), new;
+	do {
+		new = old & ~INIT_SIPI;
+		if ((old & VCPU_REQ_INIT) && !v->lapic.bsp) /* that one starts again */
+			new |= VCPU_WAIT_SIPI;
+	} while (!__atomic_compare_exchange_n(&v->attention, &old, new, false, __ATOMIC_ACQUIRE,
+					      __ATOMIC_RELAXED));
+	if (old & VCPU_REQ_INIT)
+		vcpu_accept_init(v);
+	if (old & VCPU_REQ_SIPI)
+		vcpu_accept_sipi(v);
+}
+
 static void vcpu_serve(struct vcpu *v)
 {
 	/* Acquire: what the requester wrote before it set the bit is visible now. */
-	u32 bits = __atomic_fetch_and(&v->attention, ~VCPU_REQUESTS, __ATOMIC_ACQUIRE);
+	u32 bits = __atomic_fetch_and(&v->attention, ~(VCPU_REQUESTS & ~INIT_SIPI), __ATOMIC_ACQUIRE);
 	if (bits & VCPU_REQ_STOP)
 		vcpu_stop(v);
 	if (unlikely(bits & VCPU_REQ_DUMP))
@@ -97,10 +115,8 @@ static void vcpu_serve(struct vcpu *v)
 		vcpu_flush(v);
 	if (bits & VCPU_REQ_APIC_MODE)
 		apicv_update_mode(v);
-	if (bits & VCPU_REQ_INIT)
-		vcpu_accept_init(v);
-	if (bits & VCPU_REQ_SIPI)
-		vcpu_accept_sipi(v);
+	if (unlikely(bits & INIT_SIPI))
+		vcpu_serve_init_sipi(v);
 	if (unlikely(v->attention & VCPU_WAIT_SIPI)) /* takes no NMI, and INIT makes older ones void */
 		bits &= ~(VCPU_REQ_NMI | VCPU_REQ_NMI_AGAIN);
 	if (bits & VCPU_REQ_NMI)

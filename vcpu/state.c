@@ -114,11 +114,10 @@ void vcpu_accept_init(struct vcpu *v)
 	lapic_init_signal(&v->lapic);
 	reset_common(v, 0xf000, 0xffff0000, 0xfff0);
 	reset_debug();
-	__atomic_fetch_and(&v->attention, ~(VCPU_HALTED | VCPU_WAIT_SIPI), __ATOMIC_RELAXED);
+	__atomic_fetch_and(&v->attention, ~VCPU_HALTED, __ATOMIC_RELAXED);
 	v->events.vectoring_info = v->events.exception_info = 0;
 	v->events.nmi_pending = 0;
-	/* The bootstrap processor starts again, others wait for SIPI. */
-	vcpu_set_request(v, VCPU_REQ_APIC_MODE | (v->id == 0 ? 0 : VCPU_WAIT_SIPI));
+	vcpu_set_request(v, VCPU_REQ_APIC_MODE);
 }
 
 void vcpu_accept_sipi(struct vcpu *v)
