@@ -44,7 +44,7 @@ static inline struct io_region *io_mem_find(struct io_map *m, gpa_t gpa)
 {
 	unsigned low = 0, high = m->nr_mems;
 	/* Read once: other vCPUs write it, too. */
-	const struct io_region *last = &m->mem[__atomic_load_n(&m->last_mem, __ATOMIC_RELAXED)];
+	struct io_region *last = &m->mem[__atomic_load_n(&m->last_mem, __ATOMIC_RELAXED)];
 	if (likely(gpa - last->base < last->length))
 		return last;
 	while (low < high) {
