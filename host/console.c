@@ -16,6 +16,7 @@
 /* Rounds of one interrupt: the line is edge-triggered, so it has to be left without a cause; but a
  * broken chip must not hold the CPU. */
 #define MAX_ROUNDS 64
+#define SHORT_OUTPUT 1024 /* bytes: a tenth of a second */
 
 static void out(const char *buf, size_t n)
 {
@@ -166,6 +167,13 @@ void console_set_foreground(struct console_stream *s)
 {
 	spin_lock(&console.lock);
 	mux_set_front(&console.mux, s);
+	spin_unlock(&console.lock);
+}
+
+void console_shorten(void)
+{
+	spin_lock(&console.lock);
+	serial_shorten(SHORT_OUTPUT);
 	spin_unlock(&console.lock);
 }
 

@@ -19,6 +19,7 @@ static struct {
 	u64 ink[4];  /* two dots: neither, right, left, both */
 	u32 stride, columns, rows, x, y;
 	enum escape escape;
+	u32 escape_len; /* bytes of the sequence, up to 3 */
 	char cells[MAX_ROWS][MAX_COLUMNS];
 } fb;
 
@@ -65,10 +66,43 @@ static void line_feed(void)
 		scroll();
 }
 
+static void clear(u32 y, u32 from)
+{
+	for (u32 x = from; x < fb.columns; x++)
+		cell_draw(x, y, ' ');
+}
+
+/* The control sequences that the monitor uses, without parameters: cursor home, erase to the end of the
+ * line, or of the screen (ECMA-48 8.3.21, 8.3.41, 8.3.39). */
+static void sequence(char last)
+{
+	if (last == 'H') {
+		fb.x = fb.y = 0;
+	} else if (last == 'K' || last == 'J') {
+		clear(fb.y, fb.x);
+		for (u32 y = fb.y + 1; last == 'J' && y < fb.rows; y++)
+			clear(y, 0);
+	}
+}
+
+/* What belongs to a sequence; its bytes between '[' and the last are parameters. */
+static void escape_seen(char c)
+{
+	if (fb.escape == ESCAPE_LAST && fb.escape_len == 2)
+		sequence(c);
+	fb.escape_len += fb.escape_len < 3;
+	if (fb.escape_len == 2 && c != '[')
+		fb.escape_len = 3;
+}
+
 static void put(char c)
 {
-	if (escape_step(&fb.escape, c))
+	if (!escape_unfinished(fb.escape))
+		fb.escape_len = 0;
+	if (escape_step(&fb.escape, c)) {
+		escape_seen(c);
 		return;
+	}
 	if (c == '\n') {
 		line_feed();
 	} else if (c == '\r') {

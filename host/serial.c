@@ -167,6 +167,17 @@ bool serial_irq_pending(void)
 	return serial.present && !(inb(REG_IIR) & IIR_NONE);
 }
 
+void serial_shorten(u32 keep)
+{
+	u32 tail = serial.head - keep;
+
+	if (serial.head - serial.tail <= keep)
+		return;
+	while (tail != serial.head && serial.ring[(tail - 1) % RING_SIZE] != '\n')
+		tail++; /* to the start of a line */
+	serial.tail = tail;
+}
+
 void serial_flush(void)
 {
 	u32 reads = 0;

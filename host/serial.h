@@ -16,5 +16,7 @@ size_t serial_service(u8 *buf, size_t size);
 bool serial_has_input(void);
 /* True when an interrupt is still to be served. */
 bool serial_irq_pending(void);
+/* Of the output that waits, keeps the last lines, at most so many bytes. */
+void serial_shorten(u32 keep);
 /* Waits until the last bit has left, or the port does not move any more. */
 void serial_flush(void);

@@ -162,5 +162,7 @@ void console_write(struct console_stream *s, const char *buf, size_t n);
 void console_set_foreground(struct console_stream *s); /* NULL: nobody */
 /* Bytes typed by the operator, in order; called with interrupts off from the interrupt handler. */
 void console_set_input(void (*fn)(void *opaque, const u8 *buf, size_t n), void *opaque);
+/* Drops output that waits, but for its last lines: the end need not wait for a flood. */
+void console_shorten(void);
 /* Waits until all output has left the machine. */
 void console_flush(void);

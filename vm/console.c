@@ -158,6 +158,7 @@ static void obey(enum key_action action, unsigned number)
 		show_help();
 		break;
 	case KEY_QUIT:
+		console_shorten();
 		say("the operator powers the machine off");
 		vm_power_off();
 	case KEY_MONITOR:

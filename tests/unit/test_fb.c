@@ -106,6 +106,22 @@ static void test_scroll(void **s)
 	assert_int_equal(read_cell(0, 2), 'z');
 }
 
+/* What the monitor's top sends: home, each line erased behind its text, the rest of the screen. */
+static void test_sequences(void **s)
+{
+	(void)s;
+	start();
+	put("one\r\nlonger\r\nthree\x1b[Hxy\x1b[K\r\nlo\x1b[K");
+	assert_row(0, "xy");
+	assert_row(1, "lo");
+	assert_row(2, "three");
+	put("\x1b[J!");
+	assert_row(1, "lo!");
+	assert_row(2, "");
+	put("\x1b[2;3H\x1b[1K\x1bK\x1b]H\a?"); /* with parameters, or others: nothing happens */
+	assert_row(1, "lo!?");
+}
+
 /* Firmware that describes more pixels than it has, or none, gets no text; nothing is written. */
 static void test_wrong_description(void **s)
 {
@@ -157,6 +173,7 @@ int main(void)
 	    cmocka_unit_test(test_font),
 	    cmocka_unit_test(test_text),
 	    cmocka_unit_test(test_scroll),
+	    cmocka_unit_test(test_sequences),
 	    cmocka_unit_test(test_symbols),
 	};
 	int failed = cmocka_run_group_tests(tests, NULL, NULL);

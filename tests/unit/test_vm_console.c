@@ -53,6 +53,10 @@ void console_set_foreground(struct console_stream *s)
 	front = s;
 }
 
+void console_shorten(void)
+{
+}
+
 void console_set_input(void (*fn)(void *opaque, const u8 *buf, size_t n), void *opaque)
 {
 	(void)opaque;
