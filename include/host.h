@@ -144,6 +144,10 @@ struct tsc_scale {
 	unsigned shift;
 };
 struct tsc_scale tsc_scale(void);
+/* Compares the TSCs of all CPUs and sets those right that can be; the boot CPU, while the others wait for
+ * calls. Afterwards: whether a TSC read on one CPU is never less than one read before on another. */
+void tsc_compare(void);
+bool tsc_stable(void);
 /* Real time: nanoseconds since the machine's boot, which was at tsc_at_boot(). */
 u64 tsc_at_boot(void);
 u64 real_ns(void);

@@ -27,7 +27,7 @@ static void record_write(struct vcpu *v)
 	vcpu_times(v, &t);
 	__atomic_store_n(&r->sequence, v->clock.sequence + 1, __ATOMIC_RELAXED);
 	__atomic_thread_fence(__ATOMIC_RELEASE);
-	r->flags = SOCLE_CLOCK_STABLE;
+	r->flags = tsc_stable() ? SOCLE_CLOCK_STABLE : 0;
 	r->factor = scale.factor;
 	r->shift = scale.shift;
 	r->vcpu = v->id;

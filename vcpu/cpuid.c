@@ -210,6 +210,8 @@ static void cpuid_without(struct cpuid_entry *e, u32 leaf, const struct vmx_caps
 		e->reg[CPUID_ECX] &= ~(u32)CPUID7_ECX_RDPID;
 	if (leaf == CPUID_LEAF_EXT_FEATURES2 && !caps->rdtscp)
 		e->reg[CPUID_EDX] &= ~(u32)CPUID80_1_EDX_RDTSCP;
+	if (leaf == CPUID_LEAF_KVM_FEATURES && !tsc_stable())
+		e->reg[CPUID_EAX] &= ~(u32)CPUIDKVM_EAX_STABLE;
 	if (leaf == CPUID_LEAF_XSAVE && e->subleaf == 1 && !xsavec_trusted())
 		e->reg[CPUID_EAX] &= ~(u32)CPUIDD1_EAX_XSAVEC;
 }

@@ -67,7 +67,7 @@ static void kvm_scale(struct kvm_time *t)
 void kvm_write_time(struct vcpu *v, bool was_paused)
 {
 	gpa_t gpa = v->clock.kvm_time & ~KVM_ENABLE;
-	struct kvm_time *r, t = {.flags = KVM_TSC_STABLE};
+	struct kvm_time *r, t = {.flags = tsc_stable() ? KVM_TSC_STABLE : 0};
 	u32 *version = &v->clock.kvm_sequence;
 	if (!(v->clock.kvm_time & KVM_ENABLE))
 		return;

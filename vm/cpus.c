@@ -96,6 +96,7 @@ void vm_enter_vmx(const struct boot_info *bi)
 	must(vmx_on(this_cpu(), &vm_host.caps), "VMX operation cannot be entered");
 	must(vcpu_init(&vm_host.caps), "no memory for the virtual CPUs' tables");
 	ask_others(enter_here, &wishes);
+	tsc_compare();
 	vmx_describe(&vm_host.caps, text, sizeof(text));
 	log_info("VT-x: %s", text);
 	if (vm_host.caps.vid_errata) {

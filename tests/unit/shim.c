@@ -143,6 +143,11 @@ WEAK struct tsc_scale tsc_scale(void)
 	return (struct tsc_scale){(u64)1 << 63, 63};
 }
 
+WEAK bool tsc_stable(void)
+{
+	return true;
+}
+
 WEAK u64 tsc_at_boot(void)
 {
 	return 0;
