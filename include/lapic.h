@@ -41,7 +41,9 @@ struct lapic {
 	u32 esr_latch;       /* errors since the guest's last write to the ESR */
 	u64 pir[4], pir_level[4];
 	/* The timer. */
-	struct timer timer;
+	struct timer timer; /* armed only while the countdown is not watched */
+	u64 timer_due;      /* host TSC; LAPIC_TIMER_NEVER: nothing to watch for */
+	bool timer_watched;
 	u64 tsc_deadline;   /* guest's; 0 = disarmed */
 	u64 timer_deadline; /* host TSC at which the countdown ends, while timer_on */
 	u64 timer_period;   /* ticks */
@@ -52,6 +54,7 @@ struct lapic {
 };
 
 #define LAPIC_BASE_DEFAULT 0xfee00000u
+#define LAPIC_TIMER_NEVER (~(u64)0)
 /* The countdown timer's input clock is the guest's TSC (SDM 11.5.4 leaves the choice). A periodic
  * timer never fires more often than this, whatever the guest asks for. */
 #define LAPIC_TIMER_MIN_PERIOD_NS 100000
@@ -111,9 +114,14 @@ u8 lapic_extint_ack(struct lapic *l);
 void lapic_deadline_write(struct lapic *l, u64 guest_tsc);
 /* After tsc_offset changed. */
 void lapic_tsc_changed(struct lapic *l);
-/* The vCPU leaves this CPU, or pauses; and goes on, perhaps on another CPU. */
-void lapic_timer_stop(struct lapic *l);
-void lapic_timer_restart(struct lapic *l);
+/* While its vCPU is not blocked the countdown is only a word, timer_due: who enters the guest sees to it
+ * that the run ends then, and polls. That spares two operations on the timer queue with every
+ * WRMSR. */
+void lapic_timer_watch(struct lapic *l);
+/* The vCPU blocks: from now on a timer of this CPU wakes it. */
+void lapic_timer_unwatch(struct lapic *l);
+/* Ends the countdown when it is due. */
+void lapic_timer_poll(struct lapic *l, u64 now);
 
 /* SDM 11.11 (MSI) and ICR: a message to local APICs. */
 enum apic_delivery {

@@ -122,6 +122,12 @@ static inline u64 timer_next(void)
 	return __atomic_load_n(&this_cpu()->sched->next_deadline, __ATOMIC_RELAXED);
 }
 
+/* Where it stands, for who asks at every VM entry; for as long as the caller stays on this CPU. */
+static inline const u64 *timer_next_word(void)
+{
+	return &this_cpu()->sched->next_deadline;
+}
+
 /* Once per CPU, before anything else here. */
 int sched_init(bool (*idle)(void));
 /* The scheduler's loop of this CPU; does not return. */

@@ -63,8 +63,9 @@ struct vcpu {
 	/* What every exit touches. */
 	u32 attention; /* atomic */
 	u32 id;
-	u64 *regs;           /* VMX_FRAME_REGS on its stack */
-	u8 preemption_shift; /* the preemption timer counts TSC >> this, or NO_PREEMPTION_TIMER */
+	u64 *regs;               /* VMX_FRAME_REGS on its stack */
+	u8 preemption_shift;     /* the preemption timer counts TSC >> this, or NO_PREEMPTION_TIMER */
+	const u64 *cpu_deadline; /* of the CPU it was loaded on last, see timer_next_word() */
 	struct guest *guest;
 	const struct vmx_caps *caps;
 	u64 ept_gen; /* of the EPT entries this CPU may have cached */

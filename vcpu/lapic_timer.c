@@ -9,13 +9,23 @@ static void timer_arm(struct lapic *l, u64 host_deadline)
 {
 	l->timer_deadline = host_deadline;
 	l->timer_on = true;
-	timer_set(&l->timer, host_deadline);
+	if (likely(l->timer_watched))
+		l->timer_due = host_deadline;
+	else
+		timer_set(&l->timer, host_deadline);
+}
+
+static void timer_forget(struct lapic *l)
+{
+	l->timer_due = LAPIC_TIMER_NEVER;
+	if (!l->timer_watched)
+		timer_cancel(&l->timer);
 }
 
 static void timer_disarm(struct lapic *l)
 {
 	l->timer_on = false;
-	timer_cancel(&l->timer);
+	timer_forget(l);
 }
 
 static u64 timer_period(const struct lapic *l)
@@ -45,6 +55,7 @@ static void timer_expired(void *opaque)
 void lapic_timer_init(struct lapic *l)
 {
 	timer_init(&l->timer, timer_expired, l, NULL);
+	l->timer_due = LAPIC_TIMER_NEVER;
 }
 
 void lapic_timer_reset(struct lapic *l)
@@ -56,15 +67,28 @@ void lapic_timer_reset(struct lapic *l)
 	l->timer_shift = 1;
 }
 
-void lapic_timer_stop(struct lapic *l)
+void lapic_timer_watch(struct lapic *l)
 {
-	timer_cancel(&l->timer);
+	timer_forget(l);
+	l->timer_watched = true;
+	if (l->timer_on)
+		l->timer_due = l->timer_deadline;
 }
 
-void lapic_timer_restart(struct lapic *l)
+void lapic_timer_unwatch(struct lapic *l)
 {
+	timer_forget(l);
+	l->timer_watched = false;
 	if (l->timer_on)
 		timer_set(&l->timer, l->timer_deadline);
+}
+
+void lapic_timer_poll(struct lapic *l, u64 now)
+{
+	if (l->timer_due > now)
+		return;
+	l->timer_due = LAPIC_TIMER_NEVER;
+	timer_expired(l);
 }
 
 /* ---- countdown ---- */
@@ -147,7 +171,7 @@ static void deadline_arm(struct lapic *l, u64 guest_tsc)
 	if (likely(guest_tsc > now + l->tsc_offset))
 		timer_arm(l, likely(left < ~now) ? now + left : ~(u64)0);
 	else {
-		timer_cancel(&l->timer);
+		timer_forget(l);
 		timer_expired(l);
 	}
 }

@@ -170,18 +170,22 @@ static void vcpu_wait(struct vcpu *v)
 		return;
 	}
 	clock_leave(v);
+	lapic_timer_unwatch(&v->lapic);
 	task_block();
 	__atomic_store_n(&v->halted_off, false, __ATOMIC_SEQ_CST);
 	vcpu_load(v);
+	lapic_timer_watch(&v->lapic);
 	clock_enter(v);
 	switch_forget_apic_timer(); /* the idle loop has armed it */
 }
 
-/* Makes the next deadline of this CPU end the guest's run; false when it has passed already. Only the
- * low 32 bits count down: a deadline further away costs an exit in between. */
+/* Makes the next deadline of this CPU or of the vCPU end the guest's run; false when it has passed already.
+ * Only the low 32 bits count down: a deadline further away costs an exit in between. */
 static inline bool vcpu_arm_deadline(const struct vcpu *v)
 {
-	u64 next = timer_next(), now = rdtsc();
+	u64 due = v->lapic.timer_due, now = rdtsc();
+	u64 next = __atomic_load_n(v->cpu_deadline, __ATOMIC_RELAXED);
+	next = due < next ? due : next;
 	if (unlikely(next <= now))
 		return false;
 	if (likely(v->preemption_shift != NO_PREEMPTION_TIMER))
@@ -204,9 +208,10 @@ __attribute__((noinline)) static void vcpu_prepare_entry(struct vcpu *v)
 			task_yield();
 			vcpu_load(v);
 			clock_enter(v);
-		} else if (!vcpu_arm_deadline(v))
+		} else if (!vcpu_arm_deadline(v)) {
+			lapic_timer_poll(&v->lapic, rdtsc());
 			timer_run(rdtsc());
-		else
+		} else
 			return;
 	}
 }
@@ -249,6 +254,7 @@ void vcpu_run(void *opaque)
 {
 	struct vcpu *v = opaque;
 	vcpu_load(v);
+	lapic_timer_watch(&v->lapic);
 	clock_enter(v);
 	vcpu_prepare_entry(v);
 	vmx_enter(v->regs);

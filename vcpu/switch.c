@@ -241,10 +241,10 @@ void vcpu_load(struct vcpu *v)
 	vmcs_load(&v->vmcs);
 	c->loaded = v;
 	v->loaded_on = this_cpu();
+	v->cpu_deadline = timer_next_word();
 	extra_load(&v->extra);
 	if (unlikely(v->last_cpu != this_cpu()))
 		vcpu_arrive(v);
-	timer_move(&v->lapic.timer);
 }
 
 void switch_forget_apic_timer(void)

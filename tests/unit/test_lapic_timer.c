@@ -294,21 +294,48 @@ static void changing_to_and_from_deadline_mode_disarms(void **state)
 	assert_int_equal(deadline(), 0);
 }
 
-/* ---- leaving the CPU ---- */
-static void stop_and_restart_keep_the_deadline(void **state)
+/* ---- while the vCPU does not block ---- */
+static void a_watched_countdown_needs_no_timer(void **state)
 {
 	(void)state;
 	timer_setup(DEADLINE, DIVIDE_BY_1);
 	lapic_deadline_write(apic(0), shim_tsc + 5000);
-	lapic_timer_stop(apic(0));
+	lapic_timer_watch(apic(0));
 	assert_int_equal(fake_timers_armed(), 0);
-	fake_run_until(shim_tsc + 10000);
-	lapic_timer_restart(apic(0));
-	assert_int_equal(fake_timers_armed(), 1);
-	fake_run_until(shim_tsc);
+	assert_int_equal(apic(0)->timer_due, shim_tsc + 5000);
+	lapic_deadline_write(apic(0), shim_tsc + 7000);
+	assert_int_equal(fake_timers_armed(), 0);
+	lapic_timer_poll(apic(0), shim_tsc + 6999);
+	assert_int_equal(posted(0), -1);
+	lapic_timer_unwatch(apic(0)); /* it halts */
+	assert_int_equal(apic(0)->timer_due, LAPIC_TIMER_NEVER);
+	assert_int_equal(fake_timer_first()->deadline, shim_tsc + 7000);
+	lapic_timer_watch(apic(0)); /* and was woken by something else */
+	assert_int_equal(fake_timers_armed(), 0);
+	lapic_timer_poll(apic(0), shim_tsc + 7000);
 	assert_int_equal(posted(0), VECTOR);
-	lapic_timer_stop(apic(0));
-	lapic_timer_restart(apic(0));
+	assert_int_equal(deadline(), 0);
+	assert_int_equal(apic(0)->timer_due, LAPIC_TIMER_NEVER);
+	lapic_timer_unwatch(apic(0));
+	assert_int_equal(fake_timers_armed(), 0);
+}
+
+static void a_watched_period_goes_on(void **state)
+{
+	u64 start = shim_tsc;
+
+	(void)state;
+	timer_setup(PERIODIC, DIVIDE_BY_1);
+	lapic_timer_watch(apic(0));
+	lapic_write(apic(0), LAPIC_TIMER_INITIAL, 200000);
+	assert_int_equal(apic(0)->timer_due, start + 200000);
+	shim_tsc = start + 200000;
+	lapic_timer_poll(apic(0), shim_tsc);
+	assert_int_equal(posted(0), VECTOR);
+	assert_int_equal(apic(0)->timer_due, start + 400000);
+	lapic_write(apic(0), LAPIC_TIMER_INITIAL, 0);
+	assert_int_equal(apic(0)->timer_due, LAPIC_TIMER_NEVER);
+	lapic_timer_unwatch(apic(0));
 	assert_int_equal(fake_timers_armed(), 0);
 }
 
@@ -348,7 +375,8 @@ int main(void)
 	    BOARD_TEST(deadlines_beyond_time_never_fire),
 	    BOARD_TEST(a_new_offset_moves_the_deadline),
 	    BOARD_TEST(changing_to_and_from_deadline_mode_disarms),
-	    BOARD_TEST(stop_and_restart_keep_the_deadline),
+	    BOARD_TEST(a_watched_countdown_needs_no_timer),
+	    BOARD_TEST(a_watched_period_goes_on),
 	    BOARD_TEST(disabling_and_init_stop_it),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
