@@ -31,8 +31,6 @@ void timer_set(struct timer *t, u64 deadline_tsc);
 bool timer_cancel(struct timer *t);
 /* Before the timer's memory goes; holding no lock that fire() takes. */
 void timer_destroy(struct timer *t);
-/* When it is armed on another CPU, it is armed on this one from now on. */
-void timer_move(struct timer *t);
 /* Fires what is due on this CPU. */
 void timer_run(u64 now);
 

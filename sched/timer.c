@@ -98,24 +98,6 @@ void timer_destroy(struct timer *t)
 			wait_for_fire(cpu_get(i)->sched, t);
 }
 
-void timer_move(struct timer *t)
-{
-	struct sched_cpu *s;
-	/* A fire() that is on its way over there must not be lost: it is waited for. */
-	while ((s = __atomic_load_n(&t->cpu, __ATOMIC_ACQUIRE)) && s != self()) {
-		spin_lock(&s->timer_lock);
-		bool armed = t->cpu == s && t->armed;
-		if (armed) {
-			take_back(s, t);
-			next_update(s);
-		}
-		spin_unlock(&s->timer_lock);
-		if (armed)
-			timer_set(t, t->deadline);
-		cpu_relax();
-	}
-}
-
 /* s->firing was set with the lock, so nobody frees t now. Its own lock makes a cancel that came first
  * be seen here. */
 static void timer_fire(struct sched_cpu *s, struct timer *t)
