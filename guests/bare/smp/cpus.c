@@ -90,11 +90,8 @@ bool cpu_start(u32 id)
 	return cpus[id].alive == before + 1;
 }
 
-/* Once: afterwards they are there. In the mode of the boot processor's APIC. */
-bool cpus_start(void)
+void cpus_prepare(void)
 {
-	bool good = true;
-
 	idtr = read_idtr();
 	memcpy(low_start, low_load, (size_t)(low_end - low_start));
 	for (u32 v = VEC_WAKE; v <= VEC_LOW; v++)
@@ -104,6 +101,13 @@ bool cpus_start(void)
 		apic_write(APIC_DFR, ~0U);
 		apic_write(APIC_LDR, 1U << 24);
 	}
+}
+
+bool cpus_start(void)
+{
+	bool good = true;
+
+	cpus_prepare();
 	for (u32 id = 1; id < CPUS; id++)
 		good &= expect(cpu_start(id), "processor %u does not come", id);
 	return good;

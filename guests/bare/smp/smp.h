@@ -27,9 +27,11 @@ struct cpu_state {
 };
 extern struct cpu_state cpus[CPUS];
 
+/* Before the first start, in the mode of the boot processor's APIC, which is then that of all. */
+void cpus_prepare(void);
 /* INIT, two start-up IPIs, and the processor is in its loop. */
 bool cpu_start(u32 id);
-bool cpus_start(void);
+bool cpus_start(void); /* prepares, and starts them all */
 /* The job runs on the processor; cpu_wait() waits for its end. */
 void cpu_give(u32 id, void (*job)(u32 me));
 bool cpu_wait(u32 id);
