@@ -222,6 +222,8 @@ static void vcpu_arrive(struct vcpu *v)
 {
 	u64 gen = __atomic_load_n(&v->guest->ept.flush_gen, __ATOMIC_ACQUIRE);
 	vmcs_write_host(this_cpu(), (u64)v->stack - 16);
+	if (v->tracing)
+		vmcs_set_exit_stub(true);
 	if (v->vpid)
 		vmx_invvpid_single(v->vpid);
 	ept_invalidate(&v->guest->ept);

@@ -33,7 +33,7 @@ QUESTIONS = {
 
 
 def shipped_config():
-    """guests/linux/socle.conf as make run uses it; its only VM starts again on reboot."""
+    """guests/linux/socle.conf, whose only VM starts again on reboot."""
     with open(os.path.join(TOP, "guests/linux/socle.conf"), encoding="utf-8") as f:
         return f.read() + "on_reboot = restart\n"
 

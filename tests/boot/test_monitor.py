@@ -5,6 +5,8 @@ import re
 
 import pytest
 from conftest import clean
+from linux_machine import FILES, Shell
+from linux_machine import vm as linux_vm
 
 ESCAPE = "\x1d"
 PROMPT = "socle> "
@@ -114,4 +116,42 @@ def test_dying_is_shown(monitor):
     m.console.send("destroy -n a; list\r")
     m.console.expect(r"a +1 +20 +1 +\S*d +\d", timeout=30)
     m.log("a: destroyed")
+    assert m.rows() == {}
+
+
+def test_linux(console):
+    """Its uptime stands still while it is paused; the power button shuts it down; a new one comes."""
+    m = Monitor(console("[socle]\non_idle = wait\n" + linux_vm(), FILES, timeout=400))
+    shell = Shell(m.console)
+    shell.ready()
+    m.console.send("while cut -d ' ' -f 1 /proc/uptime; do sleep 1; done\r")
+    m.console.expect(r"\n(\d+)\.\d\d\r?\n", timeout=30)
+    m.console.send(ESCAPE + "m")
+    m.console.expect(PROMPT, timeout=30)
+    m.ask("pause linux")
+    m.ask("top -n")
+    mark = len(m.console.seen)
+    m.ask("top -n; top -n; top -n")
+    assert not re.search(r"linux\| \d+\.\d\d$", clean(m.console.seen[mark:]), re.M)
+    m.ask("unpause linux")
+    m.console.expect(r"linux\| \d+\.\d\d\r?\n", timeout=30)
+    row = m.json("stats -j linux")
+    assert row["exits"]["I/O instruction"] > 100 and any(d["device"] == "com1" for d in row["devices"]), row
+    m.ask("trace -e linux 0")
+    m.console.expect(r"linux\| \d+\.\d\d\r?\n", timeout=30)
+    trace = m.ask("trace -d linux; trace linux")
+    assert re.search(r"linux vCPU 0: \d+ exits recorded, the last \d+:", trace), trace
+    assert re.search(r"\d+\.\d{3} us  rip [0-9a-f]{16}  (WRMSR|HLT) +qualification 0", trace), trace
+    m.send("debug-dump linux")
+    m.log(r"linux  RIP [0-9a-f]{16} RSP ")
+    m.log(r"linux  controls pin ")
+    m.send("shutdown -w linux")
+    m.log("linux: powered off", timeout=120)
+    m.send("create linux")
+    m.log("linux: starts")
+    m.console.expect(r"linux\| guest: first user process", timeout=240)
+    m.send("reset linux")
+    m.log("linux: starts")
+    m.send("destroy linux")
+    m.log("linux: destroyed")
     assert m.rows() == {}

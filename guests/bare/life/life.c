@@ -13,7 +13,9 @@
 #define PM1_POWER_BUTTON 0x100
 #define IRQ_PIT 0
 #define IRQ_CASCADE 2
+#define IRQ_COM1 4
 #define IRQ_SCI 9
+#define COM1 0x3f8
 #define TICKS_HZ 100
 
 static void button_test(void)
@@ -41,6 +43,12 @@ static void on_sci(struct regs *r)
 	pressed |= inw(PM1_STATUS) & PM1_POWER_BUTTON;
 	outw(PM1_STATUS, PM1_POWER_BUTTON);
 	pic_eoi(IRQ_SCI);
+}
+
+static void on_com1(struct regs *r)
+{
+	(void)r;
+	pic_eoi(IRQ_COM1);
 }
 
 /* A line each second; down when the power button is pressed. */
@@ -106,6 +114,37 @@ static void idle_test(void)
 		__asm__ volatile("sti\n\thlt" ::: "memory");
 }
 
+/* Answers what is typed, a line at a time. */
+static void talk_test(void)
+{
+	char line[64];
+	unsigned n = 0;
+
+	trap_handler(PIC_VECTOR + IRQ_COM1, on_com1);
+	trap_handler(PIC_VECTOR + IRQ_SCI, on_sci);
+	pic_mask((u16) ~(1U << IRQ_COM1 | 1U << IRQ_CASCADE | 1U << IRQ_SCI));
+	outw(PM1_ENABLE, PM1_POWER_BUTTON);
+	outb(COM1 + 1, 1); /* an interrupt for received data */
+	print("a bare guest: it says back what you type\n> ");
+	while (!pressed) {
+		__asm__ volatile("sti\n\thlt\n\tcli" ::: "memory");
+		while (inb(COM1 + 5) & 1) {
+			char c = (char)inb(COM1);
+
+			if (c == '\r') {
+				line[n] = '\0';
+				print("\nyou said: %s\n> ", line);
+				n = 0;
+			} else if (n < sizeof(line) - 1) {
+				line[n++] = c;
+				print("%c", c);
+			}
+		}
+	}
+	print("\nthe power button was pressed\n");
+	guest_poweroff();
+}
+
 static void triple_test(void)
 {
 	struct table_register none = {0};
@@ -132,6 +171,6 @@ const struct test guest_tests[] = {
     {"button", button_test, 0},       {"ticks", ticks_test, ON_DEMAND},   {"spin", spin_test, ON_DEMAND},
     {"flood", flood_test, ON_DEMAND}, {"touch", touch_test, ON_DEMAND},   {"exits", exits_test, ON_DEMAND},
     {"idle", idle_test, ON_DEMAND},   {"triple", triple_test, ON_DEMAND}, {"crash", crash_test, ON_DEMAND},
-    {"off", off_test, ON_DEMAND},
+    {"off", off_test, ON_DEMAND},     {"talk", talk_test, ON_DEMAND},
 };
 const unsigned guest_nr_tests = ARRAY_SIZE(guest_tests);
