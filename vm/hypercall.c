@@ -75,15 +75,16 @@ static const hypercall_fn calls[] = {
 __attribute__((noinline)) static i64 call(struct vm *vm, struct vcpu *v, u64 number)
 {
 	const u64 *r = v->regs;
+	if (unlikely(vcpu_cpl() != 0))
+		return SOCLE_EPERM;
 	const u64 args[] = {r[REG_RDI], r[REG_RSI], r[REG_RDX], r[10], r[8]};
 	return calls[number](vm, v, args);
 }
 
+/* The CPL is asked for last, where nothing has to be kept in registers across the question. */
 u64 vm_hypercall(void *opaque, struct vcpu *v, u64 number)
 {
-	if (unlikely(vcpu_cpl() != 0))
-		return (u64)SOCLE_EPERM;
 	if (unlikely(number >= ARRAY_SIZE(calls)))
-		return (u64)SOCLE_ENOSYS;
+		return vcpu_cpl() ? (u64)SOCLE_EPERM : (u64)SOCLE_ENOSYS;
 	return (u64)call(opaque, v, number);
 }
