@@ -48,11 +48,41 @@ void work_queue(struct work *w);
 /* On another CPU, which is woken if it sleeps; from any context but NMI. */
 void work_queue_on(unsigned cpu, struct work *w);
 
+/* ---- policy: one for the machine ---- */
+/* Before the first task: "bvt", "credit" or "rr". ERR_INVAL: none of these. */
+int sched_select(const char *name);
+const char *sched_policy_name(void);
+
 /* ---- groups: what one VM is for the scheduler ---- */
+#define SCHED_WEIGHT_DEFAULT 256u
 struct sched_group {
-	unsigned weight;
+	/* Parameters; see sched_set(). */
+	unsigned weight, cap, warp, warp_limit, unwarp;
+	/* What its tasks were charged that ended, and what was billed to it: TSC ticks, atomic. */
+	u64 ended, billed;
+
+	struct spinlock lock; /* what follows, and changes of the parameters */
+	unsigned runnable;    /* tasks that share its weight now */
+	u64 clock, clock_since;
+	i64 budget; /* ticks that the cap leaves it */
+	u64 budget_since;
+	u64 turn;          /* the tag of its next turn (rr) */
+	u64 billed_unpaid; /* of `billed`, not yet in a task's virtual time; atomic */
 };
 void sched_group_init(struct sched_group *g);
+/* At any time, from any CPU:
+ *   weight      1 .. 65535, its share in proportion to others', 256 by default
+ *   cap         percent of one CPU that all its tasks together get at most, 0: no cap
+ *   warp        microseconds of virtual time that bvt lets it borrow, 0: none
+ *   warp_limit  microseconds that it may run warped without a pause, 0: no limit
+ *   unwarp      microseconds that it stays unwarped after that
+ * ERR_INVAL with what was expected in why: the parameter is none of these, the value is out of range. */
+int sched_set(struct sched_group *g, const char *name, u64 value, char *why, size_t why_size);
+/* ERR_INVAL: no such parameter. */
+int sched_get(const struct sched_group *g, const char *name, u64 *value);
+/* The time that this CPU has just spent on behalf of a group, in an interrupt, say: it is billed to the
+ * group, and given back to the task that was running. */
+void sched_charge(struct sched_group *g, u64 ticks);
 
 /* ---- tasks ---- */
 enum task_state { TASK_NEW, TASK_READY, TASK_RUNNING, TASK_BLOCKED, TASK_DEAD };
@@ -63,9 +93,20 @@ struct task_times {
 	u64 run, ready, blocked, hypervisor;
 };
 
+/* A place in a tree of tasks by virtual time. */
+struct vnode {
+	struct vnode *left, *right, *parent;
+	u64 key;
+	u32 rank;
+};
+struct vtree {
+	struct vnode *root, *first;
+	u32 seed;
+};
+
 struct task {
-	struct list node;
-	u64 *sp; /* where its registers are saved while it does not run */
+	struct vnode node; /* in the run queue; its key is the effective virtual time */
+	u64 *sp;           /* where its registers are saved while it does not run */
 	struct sched_group *group;
 	/* Called on the CPU that holds the task's state in its registers, when another CPU may take it. */
 	void (*leave)(struct task *t);
@@ -81,12 +122,26 @@ struct task {
 	bool woken;    /* a wake that came while it ran: its next block returns at once */
 	bool paused;   /* does not run, whatever its state */
 	bool portable; /* no CPU holds its state: another may take it */
-	bool on_cpu;   /* its stack is in use; atomic: released after the switch to another */
+	bool parked;   /* its group has used up its cap: not in the queue until `unpark` fires */
+	bool counted;  /* among its group's runnable ones */
+	bool unwarped; /* it used up its warp limit */
+	u64 vt;        /* actual virtual time */
+	u64 warp_ran, unwarped_since; /* bvt */
+	u64 turn_ran;                 /* rr: of its turn */
+	struct timer unpark;
+
+	u64 hypervisor; /* TSC ticks in the hypervisor since it was last accounted; the running task's own */
+	bool on_cpu;    /* its stack is in use; atomic: released after the switch to another */
 
 	/* Written by the CPU that runs it or changes its state, an odd count while it does. */
 	u32 times_seq;
 	u64 since; /* when its state changed last */
 	struct task_times times;
+};
+
+/* TSC ticks that were no task's. */
+struct sched_cpu_times {
+	u64 idle, hypervisor;
 };
 
 /* What a CPU's scheduler knows; struct cpu points to it. */
@@ -102,8 +157,15 @@ struct sched_cpu {
 	bool (*idle)(void); /* a bit of something useful before halting; true: there is more; may be NULL */
 
 	struct spinlock lock;
-	struct list ready;
-	unsigned nr_ready; /* written under the lock, read by CPUs that look for work */
+	struct vtree ready;
+	unsigned nr_ready; /* these three are written under the lock and read by CPUs that look for work */
+	u64 first_key;     /* of the first ready task, ~0: none */
+	u64 current_key;   /* of the running one when it began, 0: none */
+	u64 svt;           /* scheduler virtual time: the least of the tasks that can run here */
+	u64 run_since, run_clock; /* the running task's turn, or what is not charged of it yet */
+	u64 stolen;               /* ticks of it that were billed to others */
+	struct sched_cpu_times times;
+	u64 times_since; /* since when the scheduler's own time is not in `times` */
 
 	struct spinlock timer_lock;
 	struct list timers;   /* by deadline */
@@ -172,3 +234,5 @@ static inline bool task_on_cpu(const struct task *t)
 __attribute__((noreturn)) void task_exit(void);
 /* Up to now, from any CPU, all of one moment. */
 struct task_times task_times(const struct task *t);
+/* Of a CPU; while it is at work in the scheduler a little behind. */
+struct sched_cpu_times sched_cpu_times(unsigned index);

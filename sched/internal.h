@@ -4,7 +4,29 @@
 
 #include "sched.h"
 
-#define SLICE_NS 5000000u
+/* Virtual time: a task that runs alone at the default weight ages VT_PER_TICK in a TSC tick. */
+#define VT_ONE 65536u
+#define VT_PER_TICK (VT_ONE / SCHED_WEIGHT_DEFAULT)
+#define VT_NONE (~(u64)0)
+#define LEAD_NS 5000000u /* how far behind, at the default weight, makes a task worth moving here */
+
+enum ready_why { READY_WOKEN, READY_RAN, READY_MOVED };
+
+/* Pure logic over virtual times; called with the lock of the CPU in question. */
+struct sched_policy {
+	const char *name;
+	/* The task is about to wait in the queue of s: sets vt and node.key. */
+	void (*ready)(struct task *t, const struct sched_cpu *s, enum ready_why why, u64 now);
+	/* It ran for `ticks`, which are vticks for its weight as it is shared. */
+	void (*ran)(struct task *t, u64 ticks, u64 vticks, u64 now);
+	/* How many ticks it may run from now before `next` is to be considered; next may be NULL. */
+	u64 (*slice)(struct task *t, const struct task *next, u64 now);
+	/* After how many more ticks of `current`, which was charged up to now after its turn of `ran` ticks,
+	 * the woken task is to run; 0: now, ~0: not before the end of the slice. */
+	u64 (*preempts)(struct task *woken, struct task *current, u64 ran, u64 now);
+};
+extern const struct sched_policy sched_bvt, sched_credit, sched_rr;
+extern const struct sched_policy *policy;
 
 static inline struct sched_cpu *self(void)
 {
@@ -17,19 +39,54 @@ extern u64 sched_online; /* CPUs whose scheduler's loop runs, by index; atomic *
 struct sched_cpu *task_lock(struct task *t);
 bool task_allowed(const struct task *t, const struct sched_cpu *s);
 /* With the lock of t->cpu. A paused task stays out. */
-void queue_insert(struct sched_cpu *s, struct task *t);
+void queue_insert(struct sched_cpu *s, struct task *t, enum ready_why why);
 void queue_remove(struct sched_cpu *s, struct task *t);
 /* Makes the CPU look at its work and its queue again. */
 void queue_resched(struct sched_cpu *s);
 /* Puts a task that is ready and in no queue where it may run; without locks. */
-void queue_place(struct task *t);
+void queue_place(struct task *t, enum ready_why why);
 /* This CPU's next task, taken out of its queue and made the current one; NULL: there is none. */
 struct task *queue_take(struct sched_cpu *s);
 
-/* The running task has had its turn. */
-void queue_slice_over(void *opaque);
+/* The CPU's virtual time, which nobody contended for, goes on to that of the others. */
+void frame_catch_up(struct sched_cpu *s);
+struct task *queue_first(const struct sched_cpu *s);
+/* Whether a task waits on another CPU that this one should rather run than the one with that key. */
+bool queue_elsewhere(const struct sched_cpu *s, u64 key);
+
+/* ---- vtree.c ---- */
+void vtree_insert(struct vtree *tree, struct vnode *n);
+void vtree_remove(struct vtree *tree, struct vnode *n);
+struct vnode *vtree_next(const struct vnode *n);
+
+/* ---- group.c ---- */
+/* The virtual time that a task of the group ages by between two readings, if it runs all the time. */
+u64 group_clock(struct sched_group *g, u64 now);
+u64 group_vticks(const struct sched_group *g, u64 ticks);
+/* Whether the task counts among those that share the weight. */
+void group_count(struct task *t, bool runnable, u64 now);
+void group_spend(struct sched_group *g, u64 ticks, u64 now);
+/* Ticks that the cap leaves it, ~0 without one; at 0, *wait ticks until it may go on. */
+u64 group_budget(struct sched_group *g, u64 now, u64 *wait);
+
+/* ---- turn.c: the turn of the running task; all with the lock ---- */
+void turn_begin(struct sched_cpu *s, struct task *t, u64 now);
+/* Charges the running task up to now. */
+void turn_charge(struct sched_cpu *s, u64 now);
+void turn_end(struct sched_cpu *s, enum task_state state, u64 now);
+/* Another task waits now: the slice may end sooner. */
+void turn_shorten(struct sched_cpu *s, struct task *woken, u64 now);
+void turn_over(void *opaque); /* the slice's timer */
+
+/* ---- loop.c ---- */
+/* After task_switch() to the scheduler's context. */
+void task_left(struct sched_cpu *s);
+/* Timers, work, then the next task, made the current one; NULL: nothing to do. */
+struct task *sched_next(struct sched_cpu *s);
 
 /* ---- times.c ---- */
+/* The time of this CPU since it was last called is its own: the scheduler's, or idle. */
+void times_cpu(struct sched_cpu *s, u64 now, bool idle);
 /* The task changes its state now: the time since the last change is accounted. With the lock of t->cpu. */
 void times_account(struct task *t, u64 now, enum task_state state);
 

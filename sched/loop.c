@@ -8,12 +8,13 @@ int sched_init(bool (*idle)(void))
 	struct sched_cpu *s = heap_alloc(sizeof(*s));
 	if (!s)
 		return ERR_NOMEM;
-	list_init(&s->ready);
+	s->first_key = VT_NONE;
+	s->times_since = tsc_now();
 	list_init(&s->timers);
 	list_init(&s->work);
 	s->index = this_cpu()->index;
 	s->next_deadline = ~(u64)0;
-	timer_init(&s->slice, queue_slice_over, s, NULL);
+	timer_init(&s->slice, turn_over, s, NULL);
 	s->idle = idle;
 	this_cpu()->sched = s;
 	return 0;
@@ -25,7 +26,7 @@ void sched_resched_now(void)
 }
 
 /* On the scheduler's stack, after the switch from the task's. */
-static void task_left(struct sched_cpu *s)
+void task_left(struct sched_cpu *s)
 {
 	struct task *t = s->left;
 	spin_lock(&s->lock);
@@ -35,18 +36,20 @@ static void task_left(struct sched_cpu *s)
 	__atomic_store_n(&t->on_cpu, false, __ATOMIC_RELEASE);
 	spin_unlock(&s->lock);
 	if (ready)
-		queue_place(t);
+		queue_place(t, READY_RAN);
 	else if (dead && t->exited)
 		t->exited(t); /* t may be gone after this */
 }
 
 static void wait_for_interrupt(struct sched_cpu *s)
 {
+	times_cpu(s, tsc_now(), false);
 	apic_timer_arm(timer_next());
 	if (s->idle && s->idle())
 		cpu_poll_interrupts();
 	else
 		cpu_idle_wait();
+	times_cpu(s, tsc_now(), true);
 }
 
 /* Before the queues are looked at: what comes later asks anew. */
@@ -58,16 +61,21 @@ static void resched_clear(struct sched_cpu *s)
 	timer_update_next(s);
 }
 
+struct task *sched_next(struct sched_cpu *s)
+{
+	resched_clear(s);
+	timer_run(tsc_now());
+	work_run(s);
+	return queue_take(s);
+}
+
 void sched_run(void)
 {
 	struct sched_cpu *s = self();
 	s->index = this_cpu()->index; /* it may have changed while CPUs were left out */
 	__atomic_fetch_or(&sched_online, BIT(s->index), __ATOMIC_RELEASE);
 	for (;;) {
-		resched_clear(s);
-		timer_run(tsc_now());
-		work_run(s);
-		struct task *t = queue_take(s);
+		struct task *t = sched_next(s);
 		if (t) {
 			task_switch(&s->sp, t->sp);
 			task_left(s);

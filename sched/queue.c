@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The run queue of each CPU: who waits where, who may run where, and what a CPU takes next. First come,
- * first served, with a time slice; a CPU with nothing to do takes from another. */
+/* The run queue of each CPU: who waits where, who may run where, and what a CPU takes next. The policy
+ * gives the order; a CPU also looks at the first key of the others and takes over a task that is far
+ * behind, so that shares hold across CPUs. */
 #include "internal.h"
+
+#define LOOK_AT 8          /* tasks of another CPU's queue that may not be moved, before it gives up */
+#define FRAME_NS 50000000u /* how far a task's time may be from that of a CPU it comes to */
 
 u64 sched_online;
 
@@ -31,36 +35,61 @@ void queue_resched(struct sched_cpu *s)
 		cpu_kick(s->index);
 }
 
-static void slice_start(struct sched_cpu *s)
+static struct task *task_of(struct vnode *n)
 {
-	if (s->nr_ready || cpu_count() > 1)
-		timer_set(&s->slice, tsc_now() + ns_to_tsc(SLICE_NS));
-	else
-		timer_cancel(&s->slice);
+	return n ? list_entry(n, struct task, node) : NULL;
 }
 
-void queue_slice_over(void *opaque)
+struct task *queue_first(const struct sched_cpu *s)
 {
-	struct sched_cpu *s = opaque;
-	spin_lock(&s->lock);
-	if (s->nr_ready)
-		queue_resched(s);
-	else if (s->current)
-		slice_start(s);
-	spin_unlock(&s->lock);
+	return task_of(s->ready.first);
 }
 
-void queue_insert(struct sched_cpu *s, struct task *t)
+static void queue_publish(struct sched_cpu *s, int change)
 {
-	if (t->queued || t->paused)
+	__atomic_store_n(&s->nr_ready, s->nr_ready + (unsigned)change, __ATOMIC_RELAXED);
+	__atomic_store_n(&s->first_key, s->ready.first ? s->ready.first->key : VT_NONE, __ATOMIC_RELAXED);
+}
+
+/* The time of a CPU that had nothing to do stood still. */
+void frame_catch_up(struct sched_cpu *s)
+{
+	u64 mask = __atomic_load_n(&sched_online, __ATOMIC_ACQUIRE), svt = s->svt;
+	for (; mask; mask &= mask - 1) {
+		struct sched_cpu *other = cpu_get((unsigned)__builtin_ctzll(mask))->sched;
+		svt = MAX(svt, __atomic_load_n(&other->svt, __ATOMIC_RELAXED));
+	}
+	__atomic_store_n(&s->svt, svt, __ATOMIC_RELAXED);
+}
+
+/* A task that comes from another CPU, or from a long sleep: where both CPUs were contended alike their
+ * times agree and it keeps its own; else it neither starves here nor starves the others. */
+static void frame_enter(struct sched_cpu *s, struct task *t)
+{
+	if (!s->current && !s->nr_ready)
+		frame_catch_up(s);
+	u64 frame = ns_to_tsc(FRAME_NS) * VT_PER_TICK + 4 * group_vticks(t->group, ns_to_tsc(LEAD_NS));
+	t->vt = MAX(t->vt, s->svt - MIN(s->svt, frame));
+	t->vt = MIN(t->vt, s->svt + frame);
+}
+
+void queue_insert(struct sched_cpu *s, struct task *t, enum ready_why why)
+{
+	u64 now = tsc_now();
+	if (t->queued || t->paused || t->parked)
 		return;
+	if (s->current)
+		turn_charge(s, now);
+	if (why != READY_RAN)
+		frame_enter(s, t);
+	policy->ready(t, s, why, now);
 	t->queued = true;
-	list_insert(&s->ready, &t->node);
-	__atomic_store_n(&s->nr_ready, s->nr_ready + 1, __ATOMIC_RELAXED);
-	if (!s->current && s != self())
+	vtree_insert(&s->ready, &t->node);
+	queue_publish(s, 1);
+	if (s->current)
+		turn_shorten(s, t, now);
+	else if (s != self())
 		cpu_kick(s->index);
-	else if (s == self() && s->current && !s->slice.armed)
-		slice_start(s);
 }
 
 void queue_remove(struct sched_cpu *s, struct task *t)
@@ -68,8 +97,8 @@ void queue_remove(struct sched_cpu *s, struct task *t)
 	if (!t->queued)
 		return;
 	t->queued = false;
-	list_remove(&t->node);
-	__atomic_store_n(&s->nr_ready, s->nr_ready - 1, __ATOMIC_RELAXED);
+	vtree_remove(&s->ready, &t->node);
+	queue_publish(s, -1);
 }
 
 static bool cpu_is_idle(const struct sched_cpu *s)
@@ -78,88 +107,124 @@ static bool cpu_is_idle(const struct sched_cpu *s)
 	       !__atomic_load_n(&s->nr_ready, __ATOMIC_RELAXED);
 }
 
-/* Where the task should wait: where it ran last, unless that CPU is busy and another is not. */
-static struct sched_cpu *queue_choose(const struct task *t)
+/* Where the task should wait: where it ran last, unless that CPU is busy and another is not, or runs one
+ * that is much further ahead. */
+static struct sched_cpu *queue_choose(const struct task *t, enum ready_why why)
 {
 	u64 mask = __atomic_load_n(&t->affinity, __ATOMIC_RELAXED) &
 		   __atomic_load_n(&sched_online, __ATOMIC_ACQUIRE);
 	struct sched_cpu *best = t->cpu;
-	if (!t->portable || (task_allowed(t, best) && cpu_is_idle(best)))
+	if (!t->portable || (task_allowed(t, best) && cpu_is_idle(best)) || !mask)
 		return best;
-	if (!task_allowed(t, best) && mask)
-		best = cpu_get((unsigned)__builtin_ctzll(mask))->sched;
+	u64 key = VT_NONE; /* of a running task that is worth preempting */
+	if (!task_allowed(t, best))
+		key = 0;
+	else if (why == READY_WOKEN && best->current)
+		key = best->current_key + ns_to_tsc(LEAD_NS) * VT_PER_TICK;
 	for (; mask; mask &= mask - 1) {
 		struct sched_cpu *s = cpu_get((unsigned)__builtin_ctzll(mask))->sched;
 		if (cpu_is_idle(s))
 			return s;
+		if (__atomic_load_n(&s->current_key, __ATOMIC_RELAXED) >= key) {
+			key = __atomic_load_n(&s->current_key, __ATOMIC_RELAXED);
+			best = s;
+		}
 	}
 	return best;
 }
 
-void queue_place(struct task *t)
+void queue_place(struct task *t, enum ready_why why)
 {
 	struct sched_cpu *s = task_lock(t);
 	if (t->state == TASK_READY && !t->queued) {
-		struct sched_cpu *target = queue_choose(t);
+		struct sched_cpu *target = queue_choose(t, why);
 		if (target != s) {
 			/* Who looks at it now finds it ready and in no queue, and may place it himself. */
 			__atomic_store_n(&t->cpu, target, __ATOMIC_RELAXED);
 			spin_unlock(&s->lock);
 			s = task_lock(t);
+			why = why == READY_RAN ? READY_MOVED : why;
 		}
 		if (t->state == TASK_READY)
-			queue_insert(s, t);
+			queue_insert(s, t, why);
 	}
 	spin_unlock(&s->lock);
 }
 
-/* Takes a ready task from the other CPU's queue into this one's; true when it did. */
-static bool queue_steal(struct sched_cpu *s, struct sched_cpu *other)
+/* The first task of another CPU's queue that may come here, out of its queue. */
+static struct task *queue_take_from(struct sched_cpu *s, struct sched_cpu *other)
 {
-	struct task *found = NULL;
+	struct vnode *n;
+	struct task *t = NULL;
+	unsigned looked = 0;
 	if (!spin_trylock(&other->lock))
-		return false;
-	list_for_each(n, &other->ready)
-	{
-		struct task *t = list_entry(n, struct task, node);
-		if (t->portable && task_allowed(t, s)) {
-			found = t;
+		return NULL;
+	for (n = other->ready.first; n && looked < LOOK_AT; n = vtree_next(n), looked++) {
+		t = task_of(n);
+		if (t->portable && task_allowed(t, s))
 			break;
-		}
+		t = NULL;
 	}
-	if (found) {
-		queue_remove(other, found);
-		__atomic_store_n(&found->cpu, s, __ATOMIC_RELAXED);
+	if (t) {
+		queue_remove(other, t);
+		__atomic_store_n(&t->cpu, s, __ATOMIC_RELAXED);
 	}
 	spin_unlock(&other->lock);
-	if (!found)
-		return false;
-	spin_lock(&s->lock);
-	if (found->cpu == s && found->state == TASK_READY)
-		queue_insert(s, found);
-	spin_unlock(&s->lock);
-	return true;
+	return t;
+}
+
+/* The CPU with the earliest first key below the limit; NULL: none. */
+static struct sched_cpu *queue_earliest(const struct sched_cpu *s, u64 limit)
+{
+	u64 mask = __atomic_load_n(&sched_online, __ATOMIC_ACQUIRE) & ~BIT(s->index);
+	struct sched_cpu *best = NULL;
+	for (; mask; mask &= mask - 1) {
+		struct sched_cpu *other = cpu_get((unsigned)__builtin_ctzll(mask))->sched;
+		u64 key = __atomic_load_n(&other->first_key, __ATOMIC_RELAXED);
+		if (key < limit) {
+			limit = key;
+			best = other;
+		}
+	}
+	return best;
+}
+
+static u64 limit_of(u64 key)
+{
+	u64 lead = ns_to_tsc(LEAD_NS) * VT_PER_TICK;
+	return key == VT_NONE ? VT_NONE : key - MIN(key, lead);
+}
+
+bool queue_elsewhere(const struct sched_cpu *s, u64 key)
+{
+	return cpu_count() > 1 && queue_earliest(s, limit_of(key));
+}
+
+/* Any other CPU's will do for one that has nothing to do. */
+static struct task *queue_take_any(struct sched_cpu *s)
+{
+	u64 mask = __atomic_load_n(&sched_online, __ATOMIC_ACQUIRE) & ~BIT(s->index);
+	struct task *t = NULL;
+	for (; mask && !t; mask &= mask - 1) {
+		struct sched_cpu *other = cpu_get((unsigned)__builtin_ctzll(mask))->sched;
+		if (__atomic_load_n(&other->nr_ready, __ATOMIC_RELAXED))
+			t = queue_take_from(s, other);
+	}
+	return t;
 }
 
 static void queue_look_elsewhere(struct sched_cpu *s)
 {
-	u64 mask = __atomic_load_n(&sched_online, __ATOMIC_ACQUIRE) & ~BIT(s->index);
-	for (; mask; mask &= mask - 1) {
-		struct sched_cpu *other = cpu_get((unsigned)__builtin_ctzll(mask))->sched;
-		if (__atomic_load_n(&other->nr_ready, __ATOMIC_RELAXED) && queue_steal(s, other))
-			return;
-	}
-}
-
-static void task_start(struct sched_cpu *s, struct task *t)
-{
-	queue_remove(s, t);
-	times_account(t, tsc_now(), TASK_RUNNING);
-	t->woken = false;
-	t->portable = false;
-	__atomic_store_n(&t->on_cpu, true, __ATOMIC_RELAXED);
-	__atomic_store_n(&s->current, t, __ATOMIC_RELAXED);
-	slice_start(s);
+	struct sched_cpu *other = queue_earliest(s, limit_of(s->first_key));
+	struct task *t = other ? queue_take_from(s, other) : NULL;
+	if (!t && !s->nr_ready)
+		t = queue_take_any(s);
+	if (!t)
+		return;
+	spin_lock(&s->lock);
+	if (t->cpu == s && t->state == TASK_READY)
+		queue_insert(s, t, READY_MOVED);
+	spin_unlock(&s->lock);
 }
 
 /* A task whose affinity this CPU has lost: the state that it may have here goes with it. */
@@ -168,25 +233,61 @@ static void task_evict(struct sched_cpu *s, struct task *t)
 	queue_remove(s, t);
 	spin_unlock(&s->lock);
 	task_detach(t);
-	queue_place(t);
+	queue_place(t, READY_MOVED);
 	spin_lock(&s->lock);
+}
+
+static void unpark(void *opaque)
+{
+	struct task *t = opaque;
+	struct sched_cpu *s = task_lock(t);
+	t->parked = false;
+	spin_unlock(&s->lock);
+	queue_place(t, READY_MOVED);
+}
+
+/* True when the task may run; else it was taken out of the queue. */
+static bool task_admit(struct sched_cpu *s, struct task *t, u64 now)
+{
+	u64 wait;
+	if (unlikely(!task_allowed(t, s))) {
+		task_evict(s, t);
+		return false;
+	}
+	queue_remove(s, t);
+	if (likely(group_budget(t->group, now, &wait)))
+		return true;
+	t->parked = true;
+	timer_init(&t->unpark, unpark, t, NULL);
+	timer_set(&t->unpark, now + wait);
+	return false;
+}
+
+/* The first of this CPU's queue that may run; those that may not leave the queue. */
+static struct task *queue_take_own(struct sched_cpu *s)
+{
+	struct task *t;
+	spin_lock(&s->lock);
+	while ((t = queue_first(s))) {
+		u64 now = tsc_now();
+		if (task_admit(s, t, now)) {
+			turn_begin(s, t, now);
+			break;
+		}
+	}
+	spin_unlock(&s->lock);
+	return t;
 }
 
 struct task *queue_take(struct sched_cpu *s)
 {
-	struct task *t = NULL;
-	if (!s->nr_ready)
-		queue_look_elsewhere(s);
-	spin_lock(&s->lock);
-	while (!list_empty(&s->ready)) {
-		t = list_entry(s->ready.next, struct task, node);
-		if (likely(task_allowed(t, s))) {
-			task_start(s, t);
-			break;
-		}
-		task_evict(s, t);
-		t = NULL;
-	}
-	spin_unlock(&s->lock);
+	bool had_some;
+	struct task *t;
+	do {
+		if (cpu_count() > 1)
+			queue_look_elsewhere(s);
+		had_some = s->nr_ready;
+		t = queue_take_own(s);
+	} while (!t && had_some && cpu_count() > 1); /* none of these may run now, but others' may */
 	return t;
 }

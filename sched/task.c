@@ -12,18 +12,12 @@ struct task_frame {
 	u64 r15, r14, r13, r12, rbp, rbx, rip, pad;
 };
 
-void sched_group_init(struct sched_group *g)
-{
-	*g = (struct sched_group){.weight = 256};
-}
-
 void task_init(struct task *t, struct sched_group *group, void *stack_top, void (*entry)(void *opaque),
 	       void *opaque)
 {
 	struct task_frame *f = (struct task_frame *)stack_top - 1;
 	*f = (struct task_frame){.rbx = (u64)entry, .r12 = (u64)opaque, .rip = (u64)task_begin};
 	*t = (struct task){.group = group, .sp = (u64 *)f, .cpu = self(), .affinity = ~(u64)0};
-	list_init(&t->node);
 }
 
 /* Entered by RET with RSP ≡ 8 (mod 16), as after a call. */
@@ -44,15 +38,18 @@ void task_wake(struct task *t)
 	}
 	struct sched_cpu *s = task_lock(t);
 	bool sleeps = t->state == TASK_NEW || t->state == TASK_BLOCKED;
-	if (sleeps)
-		times_account(t, tsc_now(), TASK_READY);
-	else if (t->state != TASK_DEAD)
+	if (sleeps) {
+		u64 now = tsc_now();
+		times_account(t, now, TASK_READY);
+		group_count(t, !t->paused, now);
+	}
+	if (!sleeps && t->state != TASK_DEAD)
 		t->woken = true;
 	if (t->state == TASK_RUNNING && s != self())
 		cpu_kick(s->index);
 	spin_unlock(&s->lock);
 	if (sleeps)
-		queue_place(t);
+		queue_place(t, READY_WOKEN);
 }
 
 void task_detach(struct task *t)
@@ -80,6 +77,7 @@ void task_pause(struct task *t)
 	struct sched_cpu *s = task_lock(t);
 	t->paused = true;
 	queue_remove(s, t);
+	group_count(t, false, tsc_now());
 	if (t->state == TASK_RUNNING)
 		queue_resched(s);
 	spin_unlock(&s->lock);
@@ -90,9 +88,10 @@ void task_unpause(struct task *t)
 	struct sched_cpu *s = task_lock(t);
 	bool ready = t->paused && t->state == TASK_READY;
 	t->paused = false;
+	group_count(t, ready || t->state == TASK_RUNNING, tsc_now());
 	spin_unlock(&s->lock);
 	if (ready)
-		queue_place(t);
+		queue_place(t, READY_WOKEN);
 }
 
 /* ---- the calling task ---- */
@@ -100,11 +99,10 @@ void task_unpause(struct task *t)
 /* Its state is changed, and the lock held: to the scheduler's stack. */
 static void task_leave(struct sched_cpu *s, struct task *t)
 {
-	__atomic_store_n(&s->current, NULL, __ATOMIC_RELAXED);
 	spin_unlock(&s->lock);
 	u64 affinity = __atomic_load_n(&t->affinity, __ATOMIC_RELAXED);
-	bool leave = cpu_count() > 1 && t->leave && (affinity & (affinity - 1));
-	if (leave)
+	bool leave = cpu_count() > 1 && (affinity & (affinity - 1));
+	if (leave && t->leave)
 		t->leave(t);
 	s->left = t;
 	s->left_portable = leave;
@@ -121,7 +119,7 @@ void task_block(void)
 		spin_unlock(&s->lock);
 		return;
 	}
-	times_account(t, tsc_now(), TASK_BLOCKED);
+	turn_end(s, TASK_BLOCKED, tsc_now());
 	task_leave(s, t);
 }
 
@@ -130,15 +128,17 @@ void task_yield(void)
 	struct sched_cpu *s = self();
 	struct task *t = s->current;
 	spin_lock(&s->lock);
-	times_account(t, tsc_now(), TASK_READY);
+	turn_end(s, TASK_READY, tsc_now());
 	task_leave(s, t);
 }
 
 void task_exit(void)
 {
 	struct sched_cpu *s = self();
+	struct task *t = s->current;
 	spin_lock(&s->lock);
-	times_account(s->current, tsc_now(), TASK_DEAD);
-	task_leave(s, s->current);
+	turn_end(s, TASK_DEAD, tsc_now());
+	__atomic_fetch_add(&t->group->ended, t->times.run + t->times.hypervisor, __ATOMIC_RELAXED);
+	task_leave(s, t);
 	panic("a task that ended was run again");
 }

@@ -30,10 +30,31 @@ void times_account(struct task *t, u64 now, enum task_state state)
 {
 	__atomic_store_n(&t->times_seq, t->times_seq + 1, __ATOMIC_RELAXED);
 	__atomic_thread_fence(__ATOMIC_RELEASE); /* the odd count before what follows */
-	times_add(&t->times, t->state, elapsed(t->since, now));
+	u64 ticks = elapsed(t->since, now);
+	if (t->state == TASK_RUNNING) {
+		u64 hypervisor = MIN(t->hypervisor, ticks);
+		t->times.hypervisor += hypervisor;
+		ticks -= hypervisor;
+	}
+	times_add(&t->times, t->state, ticks);
 	t->since = MAX(now, t->since);
 	t->state = state;
 	__atomic_store_n(&t->times_seq, t->times_seq + 1, __ATOMIC_RELEASE);
+}
+
+void times_cpu(struct sched_cpu *s, u64 now, bool idle)
+{
+	u64 ticks = elapsed(s->times_since, now), *account = idle ? &s->times.idle : &s->times.hypervisor;
+	__atomic_store_n(account, *account + ticks, __ATOMIC_RELAXED);
+	s->times_since = MAX(now, s->times_since);
+}
+
+struct sched_cpu_times sched_cpu_times(unsigned index)
+{
+	const struct sched_cpu *s = cpu_get(index)->sched;
+	return (struct sched_cpu_times){.idle = __atomic_load_n(&s->times.idle, __ATOMIC_RELAXED),
+					.hypervisor =
+					    __atomic_load_n(&s->times.hypervisor, __ATOMIC_RELAXED)};
 }
 
 struct task_times task_times(const struct task *t)

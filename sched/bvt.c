@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* BVT, Borrowed Virtual Time (K. Duda and D. Cheriton, SOSP 1999): the task with the earliest effective
+ * virtual time runs. That is the actual virtual time, which grows as the task runs, slower with more
+ * weight; and while a task is warped it is less by its warp, so that a task which needs the CPU soon
+ * borrows against its own future share. The running task keeps the CPU for the context-switch allowance
+ * beyond the next one. Warp ends after warp_limit of running, and comes back after `unwarp`. */
+#include "internal.h"
+
+#define ALLOWANCE_NS 5000000u
+
+static bool may_warp(struct task *t, u64 now)
+{
+	const struct sched_group *g = t->group;
+	if (!g->warp)
+		return false;
+	if (t->unwarped && now - t->unwarped_since < ns_to_tsc((u64)g->unwarp * 1000))
+		return false;
+	if (t->unwarped) {
+		t->unwarped = false;
+		t->warp_ran = 0;
+	}
+	return true;
+}
+
+static u64 warp_of(struct task *t, u64 now)
+{
+	u64 warp = may_warp(t, now) ? ns_to_tsc((u64)t->group->warp * 1000) * VT_PER_TICK : 0;
+	return MIN(warp, t->vt);
+}
+
+static void bvt_ready(struct task *t, const struct sched_cpu *s, enum ready_why why, u64 now)
+{
+	if (why == READY_WOKEN) {
+		t->vt = MAX(t->vt, s->svt); /* sleep earns nothing */
+		if (!t->unwarped)
+			t->warp_ran = 0; /* it has unwarped itself */
+	}
+	t->node.key = t->vt - warp_of(t, now);
+}
+
+static void bvt_ran(struct task *t, u64 ticks, u64 vticks, u64 now)
+{
+	const struct sched_group *g = t->group;
+	t->vt += vticks;
+	if (!g->warp || t->unwarped)
+		return;
+	t->warp_ran += ticks;
+	if (g->warp_limit && t->warp_ran >= ns_to_tsc((u64)g->warp_limit * 1000)) {
+		t->unwarped = true;
+		t->unwarped_since = now;
+	}
+}
+
+/* Until it is the allowance ahead of the next one, or its warp is used up. */
+static u64 bvt_slice(struct task *t, const struct task *next, u64 now)
+{
+	u64 allowance = ns_to_tsc(ALLOWANCE_NS), own = t->vt - warp_of(t, now), slice = allowance;
+	const struct sched_group *g = t->group;
+	if (next && next->node.key > own)
+		slice += (next->node.key - own) * g->weight / (VT_ONE * MAX(g->runnable, 1u));
+	if (g->warp && g->warp_limit && !t->unwarped) {
+		u64 limit = ns_to_tsc((u64)g->warp_limit * 1000);
+		slice = MIN(slice, limit > t->warp_ran ? limit - t->warp_ran : 1);
+	}
+	return slice;
+}
+
+static u64 bvt_preempts(struct task *woken, struct task *current, u64 ran, u64 now)
+{
+	u64 own = current->vt + group_vticks(current->group, ran);
+	u64 effective = own - MIN(warp_of(current, now), own), allowance = ns_to_tsc(ALLOWANCE_NS);
+	if (warp_of(woken, now) && woken->node.key < effective)
+		return 0;
+	/* Without warp, only after the allowance. */
+	u64 ahead = effective > woken->node.key ? effective - woken->node.key : 0;
+	u64 room = group_vticks(current->group, allowance);
+	return ahead >= room ? 0 : (room - ahead) * current->group->weight / VT_ONE + 1;
+}
+
+const struct sched_policy sched_bvt = {
+    .name = "bvt",
+    .ready = bvt_ready,
+    .ran = bvt_ran,
+    .slice = bvt_slice,
+    .preempts = bvt_preempts,
+};

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A VM for the scheduler: its weight, shared among its tasks that can run, its cap, its parameters. */
+#include "internal.h"
+
+#define CAP_PERIOD_NS 20000000u /* a capped VM may run this long times its cap at a stretch */
+
+void sched_group_init(struct sched_group *g)
+{
+	*g = (struct sched_group){.weight = SCHED_WEIGHT_DEFAULT};
+}
+
+/* With the lock. The virtual clock of a group is what a task that runs all the time is charged: faster
+ * the more tasks share the weight. */
+static void clock_advance(struct sched_group *g, u64 now)
+{
+	if (now <= g->clock_since)
+		return;
+	if (g->runnable)
+		g->clock += (now - g->clock_since) * VT_ONE * g->runnable / g->weight;
+	g->clock_since = now;
+}
+
+u64 group_clock(struct sched_group *g, u64 now)
+{
+	spin_lock(&g->lock);
+	clock_advance(g, now);
+	u64 clock = g->clock;
+	spin_unlock(&g->lock);
+	return clock;
+}
+
+void group_count(struct task *t, bool runnable, u64 now)
+{
+	struct sched_group *g = t->group;
+	if (t->counted == runnable)
+		return;
+	t->counted = runnable;
+	spin_lock(&g->lock);
+	clock_advance(g, now);
+	if (runnable)
+		g->runnable++;
+	else
+		g->runnable--;
+	spin_unlock(&g->lock);
+}
+
+u64 group_vticks(const struct sched_group *g, u64 ticks)
+{
+	return ticks * VT_ONE * MAX(g->runnable, 1u) / g->weight;
+}
+
+/* ---- cap: a budget that grows with time, up to what a period gives, and is spent by running ---- */
+static i64 cap_most(const struct sched_group *g)
+{
+	return (i64)(ns_to_tsc(CAP_PERIOD_NS) * g->cap / 100);
+}
+
+static void budget_grow(struct sched_group *g, u64 now)
+{
+	if (now > g->budget_since) {
+		u64 most = ns_to_tsc(CAP_PERIOD_NS) * 100; /* nothing overflows after a long sleep */
+		g->budget += (i64)(MIN(now - g->budget_since, most) * g->cap / 100);
+		g->budget_since = now;
+	}
+	g->budget = MIN(g->budget, cap_most(g));
+}
+
+void group_spend(struct sched_group *g, u64 ticks, u64 now)
+{
+	if (!g->cap)
+		return;
+	spin_lock(&g->lock);
+	budget_grow(g, now);
+	g->budget -= (i64)ticks;
+	spin_unlock(&g->lock);
+}
+
+u64 group_budget(struct sched_group *g, u64 now, u64 *wait)
+{
+	unsigned cap = g->cap;
+	if (!cap)
+		return ~(u64)0;
+	spin_lock(&g->lock);
+	budget_grow(g, now);
+	i64 budget = g->budget, resume = cap_most(g) / 2;
+	spin_unlock(&g->lock);
+	/* Not for a few instructions: half a period's worth has to be there first. */
+	*wait = budget < resume ? (u64)(resume - budget) * 100 / cap : 0;
+	return budget > 0 ? (u64)budget : 0;
+}
+
+/* ---- parameters ---- */
+static const struct parameter {
+	const char *name;
+	u64 least, most;
+	size_t offset; /* of an unsigned in struct sched_group */
+	const char *expected;
+} parameters[] = {
+    {"weight", 1, 65535, offsetof(struct sched_group, weight), "1 to 65535"},
+    {"cap", 0, 100 * MAX_CPUS, offsetof(struct sched_group, cap),
+     "percent of one CPU, 0 for no cap, up to 6400"},
+    {"warp", 0, 1000000, offsetof(struct sched_group, warp), "microseconds of virtual time, 0 to 1000000"},
+    {"warp_limit", 0, 1000000, offsetof(struct sched_group, warp_limit),
+     "microseconds, 0 for no limit, up to 1000000"},
+    {"unwarp", 0, 1000000, offsetof(struct sched_group, unwarp), "microseconds, 0 to 1000000"},
+};
+
+static const struct parameter *parameter_find(const char *name)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(parameters); i++)
+		if (!strcmp(parameters[i].name, name))
+			return &parameters[i];
+	return NULL;
+}
+
+int sched_set(struct sched_group *g, const char *name, u64 value, char *why, size_t why_size)
+{
+	const struct parameter *p = parameter_find(name);
+	if (!p) {
+		snprintf(why, why_size,
+			 "unknown parameter; expected weight, cap, warp, warp_limit or unwarp");
+		return ERR_INVAL;
+	}
+	if (value < p->least || value > p->most) {
+		snprintf(why, why_size, "expected %s", p->expected);
+		return ERR_INVAL;
+	}
+	spin_lock(&g->lock);
+	clock_advance(g, tsc_now());
+	if (p->offset == offsetof(struct sched_group, cap) && !g->cap)
+		g->budget = 0; /* it begins now */
+	*(unsigned *)((char *)g + p->offset) = (unsigned)value;
+	spin_unlock(&g->lock);
+	return 0;
+}
+
+int sched_get(const struct sched_group *g, const char *name, u64 *value)
+{
+	const struct parameter *p = parameter_find(name);
+	if (!p)
+		return ERR_INVAL;
+	*value = *(const unsigned *)((const char *)g + p->offset);
+	return 0;
+}

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The running task: since when it runs, what it is charged, when its slice is over. */
+#include "internal.h"
+
+/* Scheduler virtual time follows the least of the tasks that can run here; it does not run backwards. */
+static void svt_update(struct sched_cpu *s, const struct task *t)
+{
+	u64 least = MIN(t->vt, s->first_key);
+	__atomic_store_n(&s->svt, MAX(s->svt, least), __ATOMIC_RELAXED);
+}
+
+/* A task that nobody waits for needs no timer, on the only CPU; on one of many it looks round. */
+static void slice_set(struct sched_cpu *s, u64 now)
+{
+	struct task *t = s->current, *next = queue_first(s);
+	u64 wait, budget = group_budget(t->group, now, &wait);
+	if (!next && budget == ~(u64)0 && cpu_count() == 1) {
+		timer_cancel(&s->slice);
+		return;
+	}
+	u64 slice = MIN(policy->slice(t, next, now), budget);
+	timer_set(&s->slice, now + MAX(slice, 1));
+}
+
+void turn_begin(struct sched_cpu *s, struct task *t, u64 now)
+{
+	times_cpu(s, now, false);
+	times_account(t, now, TASK_RUNNING);
+	t->woken = false;
+	t->portable = false;
+	t->hypervisor = 0;
+	__atomic_store_n(&t->on_cpu, true, __ATOMIC_RELAXED);
+	__atomic_store_n(&s->current, t, __ATOMIC_RELAXED);
+	__atomic_store_n(&s->current_key, t->node.key, __ATOMIC_RELAXED);
+	svt_update(s, t);
+	s->run_since = now;
+	s->run_clock = group_clock(t->group, now);
+	slice_set(s, now);
+}
+
+void turn_charge(struct sched_cpu *s, u64 now)
+{
+	struct task *t = s->current;
+	struct sched_group *g = t->group;
+	u64 ticks = now > s->run_since ? now - s->run_since : 0, clock = group_clock(g, now);
+	u64 vticks = clock - s->run_clock, stolen = MIN(s->stolen, ticks);
+	u64 unpaid = __atomic_exchange_n(&g->billed_unpaid, 0, __ATOMIC_RELAXED);
+	if (stolen)
+		vticks = mul_div(vticks, ticks - stolen, ticks);
+	vticks += group_vticks(g, unpaid) / MAX(g->runnable, 1u);
+	policy->ran(t, ticks - stolen, vticks, now);
+	group_spend(g, ticks - stolen + unpaid, now);
+	t->since += stolen; /* the others' part is not this one's time */
+	if (t->vt > s->current_key)
+		__atomic_store_n(&s->current_key, t->vt, __ATOMIC_RELAXED);
+	s->run_since = MAX(now, s->run_since);
+	s->run_clock = clock;
+	s->stolen = 0;
+	svt_update(s, t);
+}
+
+void turn_end(struct sched_cpu *s, enum task_state state, u64 now)
+{
+	struct task *t = s->current;
+	turn_charge(s, now);
+	times_account(t, now, state);
+	s->times_since = now;
+	if (state != TASK_READY)
+		group_count(t, false, now);
+	__atomic_store_n(&s->current, NULL, __ATOMIC_RELAXED);
+	__atomic_store_n(&s->current_key, 0, __ATOMIC_RELAXED);
+}
+
+void turn_shorten(struct sched_cpu *s, struct task *woken, u64 now)
+{
+	u64 ran = now > s->current->since ? now - s->current->since : 0;
+	u64 wait = policy->preempts(woken, s->current, ran, now);
+	if (!wait)
+		queue_resched(s);
+	else if (s == self() && !s->slice.armed)
+		slice_set(s, now);
+	if (wait && wait != ~(u64)0 && s == self() && now + wait < s->slice.deadline)
+		timer_set(&s->slice, now + wait);
+}
+
+/* Nobody waits for this CPU. What the task could not use of a weight worth more than a CPU is not owed
+ * to it later. */
+static void turn_go_on(struct sched_cpu *s, u64 now)
+{
+	struct task *t = s->current;
+	u64 lead = ns_to_tsc(LEAD_NS) * VT_PER_TICK;
+	frame_catch_up(s);
+	t->vt = MAX(t->vt, s->svt - MIN(s->svt, lead));
+	slice_set(s, now);
+}
+
+void turn_over(void *opaque)
+{
+	struct sched_cpu *s = opaque;
+	spin_lock(&s->lock);
+	if (s->current) {
+		u64 now = tsc_now(), wait;
+		turn_charge(s, now);
+		if (s->nr_ready || queue_elsewhere(s, s->current->vt) ||
+		    !group_budget(s->current->group, now, &wait))
+			queue_resched(s);
+		else
+			turn_go_on(s, now);
+	}
+	spin_unlock(&s->lock);
+}
+
+void sched_charge(struct sched_group *g, u64 ticks)
+{
+	struct sched_cpu *s = self();
+	if (s->current && s->current->group == g)
+		return; /* it pays as it runs */
+	__atomic_fetch_add(&g->billed, ticks, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&g->billed_unpaid, ticks, __ATOMIC_RELAXED);
+	if (s->current)
+		s->stolen += ticks;
+	else
+		s->times_since += ticks;
+}

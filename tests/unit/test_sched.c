@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The policies over simulated CPUs: shares, caps, latency, many CPUs (M29, M30, M32 to M35). */
+#include "sched_sim.h"
+
+static const char *const names[] = {"bvt", "credit", "rr"};
+
+#define expect_near(value, wanted, margin)                                                                   \
+	do {                                                                                                 \
+		double v_ = (value), w_ = (wanted);                                                          \
+		if (v_ < w_ - (margin) || v_ > w_ + (margin))                                                \
+			fail_msg("%s: %s is %f, expected %f +- %f", sched_policy_name(), #value, v_, w_,     \
+				 (double)(margin));                                                          \
+	} while (0)
+
+static double share(const struct sched_group *g)
+{
+	double sum = 0;
+	for (unsigned i = 0; i < sim_groups; i++)
+		sum += sim_got(&sim_group[i]);
+	return sim_got(g) / sum;
+}
+
+static double jain(void)
+{
+	double sum = 0, squares = 0;
+	for (unsigned i = 0; i < sim_groups; i++) {
+		double x = sim_got(&sim_group[i]);
+		sum += x;
+		squares += x * x;
+	}
+	return sum * sum / (sim_groups * squares);
+}
+
+static void set(struct sched_group *g, const char *name, u64 value)
+{
+	char why[80];
+	assert_int_equal(sched_set(g, name, value, why, sizeof(why)), 0);
+}
+
+/* Spinners, one vCPU each, of these weights; their shares by weight within the margin, in parts. */
+static void spinners(const char *name, unsigned cpus, const unsigned *weights, unsigned n, double margin)
+{
+	double sum = 0;
+	sim_setup(name, cpus);
+	for (unsigned i = 0; i < n; i++) {
+		sim_vcpu(sim_vm(weights[i]), 0, 0);
+		sum += weights[i];
+	}
+	sim_mark();
+	sim_run(10 * SECOND);
+	for (unsigned i = 0; i < n; i++)
+		expect_near(share(&sim_group[i]), weights[i] / sum, margin * weights[i] / sum);
+	sim_teardown();
+}
+
+static void equal_spinners(void **state)
+{
+	static const unsigned weights[] = {256, 256, 256, 256};
+	(void)state;
+	for (unsigned p = 0; p < ARRAY_SIZE(names); p++) {
+		spinners(names[p], 1, weights, 4, 0.01);
+		sim_setup(names[p], 1);
+		for (unsigned i = 0; i < 4; i++)
+			sim_vcpu(sim_vm(256), 0, 0);
+		sim_mark();
+		sim_run(10 * SECOND);
+		assert_true(jain() >= 0.999);
+		sim_teardown();
+	}
+}
+
+static void weighted_spinners(void **state)
+{
+	static const unsigned weights[] = {256, 512, 1024, 2048};
+	(void)state;
+	for (unsigned p = 0; p < ARRAY_SIZE(names); p++)
+		spinners(names[p], 1, weights, 4, 0.01);
+}
+
+static void eight_on_four_cpus(void **state)
+{
+	static const unsigned equal[] = {256, 256, 256, 256, 256, 256, 256, 256};
+	static const unsigned mixed[] = {256, 256, 512, 512, 768, 768, 1024, 1024};
+	static const unsigned odd[] = {200, 250, 300, 350, 400};
+	(void)state;
+	for (unsigned p = 0; p < ARRAY_SIZE(names); p++) {
+		spinners(names[p], 4, equal, 8, 0.02);
+		spinners(names[p], 4, mixed, 8, 0.02);
+		spinners(names[p], 3, odd, 5, 0.02);
+	}
+}
+
+/* A weight that is worth more than one CPU gets one CPU; the rest is the others'. */
+static void infeasible_weight(void **state)
+{
+	(void)state;
+	for (unsigned p = 0; p < ARRAY_SIZE(names); p++) {
+		sim_setup(names[p], 2);
+		sim_vcpu(sim_vm(2000), 0, 0);
+		sim_vcpu(sim_vm(100), 0, 0);
+		sim_vcpu(sim_vm(100), 0, 0);
+		sim_run(SECOND);
+		sim_mark();
+		sim_run(5 * SECOND);
+		expect_near(share(&sim_group[0]), 0.5, 0.01);
+		expect_near(share(&sim_group[1]), 0.25, 0.01);
+		/* What it could not use is not owed to it: another of its size is not starved. */
+		sim_vcpu(sim_vm(2000), 0, 0);
+		sim_vcpu(sim_vm(2000), 0, 0);
+		sim_run(SECOND);
+		sim_mark();
+		sim_run(5 * SECOND);
+		expect_near(sim_got(&sim_group[0]) / sim_got(&sim_group[3]), 1, 0.05);
+		sim_teardown();
+	}
+}
+
+static void weight_belongs_to_the_vm(void **state)
+{
+	(void)state;
+	for (unsigned p = 0; p < ARRAY_SIZE(names); p++) {
+		sim_setup(names[p], 1);
+		struct sched_group *one = sim_vm(256), *four = sim_vm(256);
+		sim_vcpu(one, 0, 0);
+		for (unsigned i = 0; i < 4; i++)
+			sim_vcpu(four, 0, 0);
+		sim_mark();
+		sim_run(10 * SECOND);
+		expect_near(share(one), 0.5, 0.005);
+		sim_teardown();
+	}
+}
+
+static void caps(void **state)
+{
+	(void)state;
+	for (unsigned p = 0; p < ARRAY_SIZE(names); p++)
+		for (unsigned cpus = 1; cpus <= 2; cpus++) {
+			sim_setup(names[p], cpus);
+			struct sched_group *capped = sim_vm(256), *free = sim_vm(256);
+			set(capped, "cap", 30);
+			for (unsigned i = 0; i < cpus; i++)
+				sim_vcpu(capped, 0, 0);
+			for (unsigned i = 0; i < cpus; i++)
+				sim_vcpu(free, 0, 0);
+			sim_mark();
+			sim_run(10 * SECOND);
+			expect_near(sim_got(capped) / (10.0 * SECOND), 0.3, 0.01);
+			expect_near(sim_got(free) / (10.0 * SECOND), cpus - 0.3, 0.02);
+			set(capped, "cap", 0); /* while it runs */
+			sim_mark();
+			sim_run(10 * SECOND);
+			expect_near(share(capped), 0.5, 0.02);
+			sim_teardown();
+		}
+}
+
+static struct sim_task *latency_scene(const char *name, unsigned cpus, u64 warp)
+{
+	sim_setup(name, cpus);
+	struct sched_group *g = sim_vm(256);
+	set(g, "warp", warp);
+	struct sim_task *t = sim_vcpu(g, MS / 5, 10 * MS - MS / 5);
+	for (unsigned i = 0; i < 3 * cpus; i++)
+		sim_vcpu(sim_vm(256), 0, 0);
+	sim_run(SECOND);
+	t->wakes = t->late = 0;
+	t->longest = 0;
+	sim_mark();
+	sim_run(10 * SECOND);
+	return t;
+}
+
+static void warp_gives_latency(void **state)
+{
+	(void)state;
+	for (unsigned cpus = 1; cpus <= 4; cpus += 3) {
+		struct sim_task *t = latency_scene("bvt", cpus, 20000);
+		double with = sim_got(t->task.group);
+		assert_true(t->wakes > 950);
+		assert_true(t->late * 100 <= t->wakes);
+		expect_near(share(&sim_group[1]), share(&sim_group[2]), 0.005);
+		sim_teardown();
+		t = latency_scene("bvt", cpus, 0);
+		/* It takes no more than without: the warp moves its share in time, and adds nothing. */
+		assert_true(with <= 0.021 * 10 * SECOND);
+		sim_teardown();
+	}
+	struct sim_task *t = latency_scene("rr", 1, 0);
+	assert_true(t->late * 2 > t->wakes); /* the scene is one where it matters */
+	sim_teardown();
+}
+
+/* A hog with a warp is not better off in the long run; with a limit, others come in between. */
+static void warp_is_borrowed(void **state)
+{
+	(void)state;
+	for (unsigned limit = 0; limit <= 2000; limit += 2000) {
+		sim_setup("bvt", 1);
+		struct sched_group *hog = sim_vm(256), *other = sim_vm(256);
+		set(hog, "warp", 100000);
+		set(hog, "warp_limit", limit);
+		set(hog, "unwarp", limit ? 50000 : 0);
+		sim_vcpu(hog, 0, 0);
+		struct sim_task *t = sim_vcpu(other, 1 * MS, 20 * MS);
+		sim_run(SECOND);
+		t->longest = 0;
+		sim_run(10 * SECOND);
+		if (limit)
+			assert_true(t->longest < 20 * MS);
+		sim_teardown();
+		sim_setup("bvt", 1);
+		hog = sim_vm(256), other = sim_vm(256);
+		set(hog, "warp", 100000);
+		set(hog, "warp_limit", limit);
+		set(hog, "unwarp", limit ? 50000 : 0);
+		sim_vcpu(hog, 0, 0);
+		sim_vcpu(other, 0, 0);
+		sim_run(SECOND);
+		sim_mark();
+		sim_run(10 * SECOND);
+		expect_near(share(hog), 0.5, 0.01);
+		sim_teardown();
+	}
+}
+
+static void change_while_running(void **state)
+{
+	(void)state;
+	for (unsigned p = 0; p < ARRAY_SIZE(names); p++) {
+		sim_setup(names[p], 1);
+		struct sched_group *a = sim_vm(256), *b = sim_vm(256);
+		sim_vcpu(a, 0, 0);
+		sim_vcpu(b, 0, 0);
+		sim_run(SECOND);
+		set(a, "weight", 768);
+		sim_mark();
+		sim_run(SECOND);
+		expect_near(share(a), 0.75, 0.02);
+		sim_teardown();
+	}
+}
+
+/* M35: a VM that wakes and sleeps all the time does not get more than its share, nor cost the victim. */
+static void a_nuisance_costs_nothing(void **state)
+{
+	(void)state;
+	for (unsigned p = 0; p < ARRAY_SIZE(names); p++) {
+		sim_setup(names[p], 1);
+		struct sched_group *victim = sim_vm(256), *nuisance = sim_vm(256);
+		sim_vcpu(victim, 0, 0);
+		for (unsigned i = 0; i < 8; i++)
+			sim_vcpu(nuisance, 3 * MS + i * 100000, 50000);
+		sim_run(SECOND);
+		sim_mark();
+		sim_run(10 * SECOND);
+		assert_true(share(victim) >= 0.48);
+		sim_teardown();
+	}
+}
+
+#define T(name) cmocka_unit_test(name)
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    T(equal_spinners),           T(weighted_spinners),        T(eight_on_four_cpus),
+	    T(infeasible_weight),        T(weight_belongs_to_the_vm), T(caps),
+	    T(warp_gives_latency),       T(warp_is_borrowed),         T(change_while_running),
+	    T(a_nuisance_costs_nothing),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
