@@ -12,7 +12,7 @@
 #define CONFIG_PATH_MAX 128
 #define CONFIG_CMDLINE_MAX 1024
 #define CONFIG_MAX_VCPUS 16
-#define CONFIG_MAX_KEYS 24 /* rows of the larger of the two key tables */
+#define CONFIG_MAX_KEYS 32 /* rows of the larger of the two key tables */
 
 enum on_idle { ON_IDLE_POWEROFF, ON_IDLE_WAIT };
 enum on_event { ON_EVENT_DESTROY, ON_EVENT_RESTART, ON_EVENT_PRESERVE };
@@ -29,9 +29,12 @@ struct config_features {
 	bool ept_ad;
 };
 
+enum config_sched { CONFIG_SCHED_BVT, CONFIG_SCHED_CREDIT, CONFIG_SCHED_RR };
+
 struct config_socle {
 	struct config_features features;
 	enum on_idle on_idle;
+	enum config_sched sched;
 	int log_level; /* enum log_level */
 };
 
@@ -50,7 +53,9 @@ struct config_vm {
 	enum console_kind console;
 	bool autostart;
 	bool testdev;
-	bool hypervisor_cpuid; /* off: the guest sees no hypervisor at all (M10) */
+	bool hypervisor_cpuid;                          /* off: the guest sees no hypervisor at all (M10) */
+	unsigned weight, cap, warp, warp_limit, unwarp; /* as sched_set() takes them */
+	u64 pin;                                        /* CPUs, by index */
 	enum on_event on_poweroff, on_reboot, on_crash;
 	/* Where each key stood, for errors that only show later; see config_error_at(). */
 	unsigned lines[CONFIG_MAX_KEYS];
@@ -66,7 +71,7 @@ struct config {
 struct config_error {
 	unsigned line;  /* 0: the file as a whole */
 	char key[32];   /* "" where no key is concerned */
-	char text[160]; /* what was wrong and what was expected */
+	char text[200]; /* what was wrong and what was expected */
 };
 
 /* 0, or ERR_INVAL with *err filled with the first error. text need not be terminated. */

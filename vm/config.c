@@ -28,6 +28,7 @@ static void socle_set_defaults(struct config_socle *s)
 	    .ept_ad = true,
 	};
 	s->on_idle = ON_IDLE_POWEROFF;
+	s->sched = CONFIG_SCHED_BVT;
 	s->log_level = LOG_INFO;
 }
 
@@ -37,6 +38,8 @@ static void vm_set_defaults(struct config_vm *vm)
 	vm->page_order = 9;
 	vm->console = CONSOLE_SERIAL;
 	vm->autostart = true;
+	vm->weight = 256;
+	vm->pin = ~(u64)0;
 	vm->hypervisor_cpuid = true;
 	vm->on_poweroff = ON_EVENT_DESTROY;
 	vm->on_reboot = ON_EVENT_RESTART;
@@ -118,11 +121,11 @@ static int fail_unknown_key(struct config_parser *p, const struct config_key_tab
 		if (span_equal(name, other->keys[i].name))
 			return config_fail(p, shown, "this key belongs into %s",
 					   p->in_socle ? "a [vm NAME] section" : "the [socle] section");
-	return config_fail(p, shown, "unknown key; expected one of %s",
-			   p->in_socle
-			       ? "vid tpr_shadow vpid preemption_timer ept_1g ept_ad on_idle log_level"
-			       : "vcpus memory pages kernel initrd module cmdline console autostart testdev "
-				 "hypervisor on_poweroff on_reboot on_crash");
+	return config_fail(
+	    p, shown, "unknown key; expected one of %s",
+	    p->in_socle ? "vid tpr_shadow vpid preemption_timer ept_1g ept_ad on_idle sched log_level"
+			: "vcpus memory pages kernel initrd module cmdline console autostart testdev "
+			  "hypervisor weight cap pin warp warp_limit unwarp on_poweroff on_reboot on_crash");
 }
 
 static int assign(struct config_parser *p, const struct config_key *key, unsigned *seen, struct span value)

@@ -43,6 +43,18 @@ extern const struct config_key_table config_vm_keys;
 /* Records the first error; always returns ERR_INVAL. */
 int config_fail(struct config_parser *p, const char *key, const char *fmt, ...) PRINTF(3, 4);
 
+/* "bad value ...: expected ...". Always returns ERR_INVAL. */
+int config_fail_value(struct config_parser *p, const struct config_key *key, struct span value);
+
+/* ---- config_sched.c: for the rows of the tables ---- */
+struct config_range {
+	u64 least, most;
+};
+int config_set_range(struct config_parser *p, const struct config_key *key, struct span value, void *field);
+int config_set_cpus(struct config_parser *p, const struct config_key *key, struct span value, void *field);
+/* Decimal digits at the start of *v, cut off it. False: there are none, or the number is too big. */
+bool span_number(struct span *v, u64 *number);
+
 /* ---- config_text.c ---- */
 struct span span_trim(struct span v);
 struct span span_take(struct span *v, size_t n); /* cuts the first n bytes off v */

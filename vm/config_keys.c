@@ -11,7 +11,7 @@ struct word {
 	int value;
 };
 
-static int fail_value(struct config_parser *p, const struct config_key *key, struct span value)
+int config_fail_value(struct config_parser *p, const struct config_key *key, struct span value)
 {
 	char shown[48];
 	span_show(value, shown, sizeof(shown));
@@ -27,7 +27,7 @@ static int set_word(struct config_parser *p, const struct config_key *key, struc
 			return 0;
 		}
 	}
-	return fail_value(p, key, value);
+	return config_fail_value(p, key, value);
 }
 
 static int set_bool(struct config_parser *p, const struct config_key *key, struct span value, void *field)
@@ -40,7 +40,7 @@ static int set_bool(struct config_parser *p, const struct config_key *key, struc
 			return 0;
 		}
 	}
-	return fail_value(p, key, value);
+	return config_fail_value(p, key, value);
 }
 
 static int set_vid(struct config_parser *p, const struct config_key *key, struct span value, void *field)
@@ -50,26 +50,12 @@ static int set_vid(struct config_parser *p, const struct config_key *key, struct
 	return f->vid_auto ? 0 : set_bool(p, key, value, &f->vid);
 }
 
-/* Decimal digits at the start of *v, cut off it. False: there are none, or the number is too big. */
-static bool take_number(struct span *v, u64 *number)
-{
-	size_t n = 0;
-	*number = 0;
-	while (n < v->n && v->s[n] >= '0' && v->s[n] <= '9') {
-		if (*number > (UINT64_MAX - 9) / 10)
-			return false;
-		*number = *number * 10 + (u64)(v->s[n++] - '0');
-	}
-	span_take(v, n);
-	return n > 0;
-}
-
 static int set_vcpus(struct config_parser *p, const struct config_key *key, struct span value, void *field)
 {
 	u64 number;
 	struct span rest = value;
-	if (!take_number(&rest, &number) || rest.n || number < 1 || number > CONFIG_MAX_VCPUS)
-		return fail_value(p, key, value);
+	if (!span_number(&rest, &number) || rest.n || number < 1 || number > CONFIG_MAX_VCPUS)
+		return config_fail_value(p, key, value);
 	*(unsigned *)field = (unsigned)number;
 	return 0;
 }
@@ -82,8 +68,8 @@ static int set_memory(struct config_parser *p, const struct config_key *key, str
 	u64 number;
 	unsigned shift = 20;
 	struct span unit = value;
-	if (!take_number(&unit, &number))
-		return fail_value(p, key, value);
+	if (!span_number(&unit, &number))
+		return config_fail_value(p, key, value);
 	unit = span_trim(unit);
 	if (unit.n) {
 		shift = 0;
@@ -91,7 +77,7 @@ static int set_memory(struct config_parser *p, const struct config_key *key, str
 			if (span_equal_nocase(unit, units[i].name))
 				shift = (unsigned)units[i].value;
 		if (!shift)
-			return fail_value(p, key, value);
+			return config_fail_value(p, key, value);
 	}
 	if (number > MEMORY_MAX >> shift || number << shift < MEMORY_MIN)
 		return config_fail(p, key->name, "out of range: expected 2M to 16384G");
@@ -211,6 +197,11 @@ static const struct word words_console[] = {{"serial", CONSOLE_SERIAL}, {"none",
 static const struct word words_event[] = {
     {"destroy", ON_EVENT_DESTROY}, {"restart", ON_EVENT_RESTART}, {"preserve", ON_EVENT_PRESERVE}, {NULL, 0}};
 
+static const struct word words_sched[] = {
+    {"bvt", CONFIG_SCHED_BVT}, {"credit", CONFIG_SCHED_CREDIT}, {"rr", CONFIG_SCHED_RR}, {NULL, 0}};
+/* The same ranges as sched_set()'s. */
+static const struct config_range range_weight = {1, 65535}, range_cap = {0, 6400}, range_warp = {0, 1000000};
+
 #define EXPECT_BOOL "on or off"
 #define EXPECT_PATH "a path from the root of the boot volume, for example boot/vmlinuz"
 
@@ -223,6 +214,7 @@ static const struct config_key socle_keys[] = {
     {"ept_1g", EXPECT_BOOL, set_bool, SOCLE(features.ept_1g)},
     {"ept_ad", EXPECT_BOOL, set_bool, SOCLE(features.ept_ad)},
     {"on_idle", "poweroff or wait", set_word, words_on_idle, SOCLE(on_idle)},
+    {"sched", "bvt, credit or rr", set_word, words_sched, SOCLE(sched)},
     {"log_level", "error, warn, info or debug", set_word, words_log_level, SOCLE(log_level)},
 };
 
@@ -241,6 +233,12 @@ static const struct config_key vm_keys[] = {
     {"autostart", EXPECT_BOOL, set_bool, VM(autostart)},
     {"testdev", EXPECT_BOOL, set_bool, VM(testdev)},
     {"hypervisor", EXPECT_BOOL, set_bool, VM(hypervisor_cpuid)},
+    {"weight", "a number from 1 to 65535", config_set_range, &range_weight, VM(weight)},
+    {"cap", "percent of one CPU, 0 (no cap) to 6400", config_set_range, &range_cap, VM(cap)},
+    {"pin", "all, or CPUs from 0 to 63 such as 0-1,3", config_set_cpus, VM(pin)},
+    {"warp", "microseconds, 0 to 1000000", config_set_range, &range_warp, VM(warp)},
+    {"warp_limit", "microseconds, 0 (no limit) to 1000000", config_set_range, &range_warp, VM(warp_limit)},
+    {"unwarp", "microseconds, 0 to 1000000", config_set_range, &range_warp, VM(unwarp)},
     {"on_poweroff", "destroy, restart or preserve", set_word, words_event, VM(on_poweroff)},
     {"on_reboot", "destroy, restart or preserve", set_word, words_event, VM(on_reboot)},
     {"on_crash", "destroy, restart or preserve", set_word, words_event, VM(on_crash)},

@@ -6,6 +6,8 @@
 
 __attribute__((noreturn)) void socle_main(const struct boot_info *bi);
 
+__attribute__((noreturn)) void socle_main(const struct boot_info *bi);
+
 static void configure(const struct boot_info *bi)
 {
 	struct config_error err;
@@ -46,6 +48,15 @@ static void start_guests(const struct boot_info *bi)
 	vm_check_idle();
 }
 
+static void select_policy(void)
+{
+	static const char *const names[] = {
+	    [CONFIG_SCHED_BVT] = "bvt", [CONFIG_SCHED_CREDIT] = "credit", [CONFIG_SCHED_RR] = "rr"};
+	if (sched_select(names[vm_host.config.socle.sched]))
+		panic("no scheduling policy of that name");
+	log_info("scheduler: %s", sched_policy_name());
+}
+
 void socle_main(const struct boot_info *bi)
 {
 	vm_host.boot = bi;
@@ -64,6 +75,7 @@ void socle_main(const struct boot_info *bi)
 	vm_enter_vmx(bi);
 	log_info("Socle: %u CPU%s, %lu MiB free", cpu_count(), cpu_count() == 1 ? "" : "s",
 		 page_count_free() >> 8);
+	select_policy();
 	vm_console_init();
 	start_guests(bi);
 	cpu_run_others(sched_run);

@@ -127,6 +127,33 @@ static void vm_empty(struct vm *vm)
 	vm_events_destroy(vm);
 }
 
+/* The parser has checked the ranges; which CPUs there are only the machine tells. */
+static int vm_set_scheduling(struct vm *vm)
+{
+	const struct config_vm *c = vm->config;
+	const struct {
+		const char *name;
+		unsigned value;
+	} settings[] = {{"weight", c->weight},
+			{"cap", c->cap},
+			{"warp", c->warp},
+			{"warp_limit", c->warp_limit},
+			{"unwarp", c->unwarp}};
+	char why[80];
+	for (unsigned i = 0; i < ARRAY_SIZE(settings); i++)
+		if (sched_set(&vm->guest.group, settings[i].name, settings[i].value, why, sizeof(why))) {
+			log_error("%s: %s: %s", c->name, settings[i].name, why);
+			return ERR_INVAL;
+		}
+	for (unsigned i = 0; i < vm->guest.nr_vcpus; i++)
+		if (task_set_affinity(&vm->guest.vcpus[i]->task, c->pin)) {
+			log_error("%s: pin: none of these CPUs exists; expected some of 0 to %u", c->name,
+				  cpu_count() - 1);
+			return ERR_INVAL;
+		}
+	return 0;
+}
+
 static int vm_fill(struct vm *vm)
 {
 	const struct config_vm *c = vm->config;
@@ -145,6 +172,7 @@ static int vm_fill(struct vm *vm)
 	if (rc)
 		return rc;
 	rc = vm_build(vm);
+	rc = rc ? rc : vm_set_scheduling(vm);
 	if (rc)
 		vm_empty(vm);
 	vm->state = VM_CREATED;

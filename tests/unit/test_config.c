@@ -7,49 +7,8 @@
 
 #include <cmocka.h>
 
-#include "config.h"
+#include "config_board.h"
 #include "log.h"
-#include "shim.h"
-
-static struct config c;
-static struct config_error e;
-
-static int parse_bytes(const char *text, size_t n)
-{
-	/* An exact heap copy: the parser must not read the byte behind the file. */
-	char *copy = malloc(n ? n : 1);
-	memcpy(copy, text, n);
-	int err = config_parse(&c, copy, n, &e);
-	free(copy);
-	return err;
-}
-
-static int parse(const char *text)
-{
-	return parse_bytes(text, strlen(text));
-}
-
-#define VM_HEAD "[vm a]\nkernel = k\nmemory = 64M\n"
-
-static void accept(const char *text)
-{
-	int err = parse(text);
-	if (err)
-		fail_msg("line %u key \"%s\": %s\nin: %s", e.line, e.key, e.text, text);
-}
-
-static void refuse_bytes(const char *text, size_t n, unsigned line, const char *key, const char *part)
-{
-	assert_int_equal(parse_bytes(text, n), ERR_INVAL);
-	if (e.line != line || strcmp(e.key, key) != 0 || !strstr(e.text, part))
-		fail_msg("got line %u key \"%s\" text \"%s\"\nexpected line %u key \"%s\" text with \"%s\"",
-			 e.line, e.key, e.text, line, key, part);
-}
-
-static void refuse(const char *text, unsigned line, const char *key, const char *part)
-{
-	refuse_bytes(text, strlen(text), line, key, part);
-}
 
 static void test_defaults(void **state)
 {
@@ -448,14 +407,23 @@ static void test_format_error(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_defaults),      cmocka_unit_test(test_every_key),
-	    cmocka_unit_test(test_words),         cmocka_unit_test(test_memory),
-	    cmocka_unit_test(test_bad_values),    cmocka_unit_test(test_feature_default_gives_way),
-	    cmocka_unit_test(test_paths),         cmocka_unit_test(test_modules),
-	    cmocka_unit_test(test_cmdline),       cmocka_unit_test(test_unknown),
-	    cmocka_unit_test(test_vm_names),      cmocka_unit_test(test_duplicates),
-	    cmocka_unit_test(test_missing),       cmocka_unit_test(test_file_forms),
-	    cmocka_unit_test(test_for_each_file), cmocka_unit_test(test_error_at),
+	    cmocka_unit_test(test_defaults),
+
+	    cmocka_unit_test(test_every_key),
+	    cmocka_unit_test(test_words),
+	    cmocka_unit_test(test_memory),
+	    cmocka_unit_test(test_bad_values),
+	    cmocka_unit_test(test_feature_default_gives_way),
+	    cmocka_unit_test(test_paths),
+	    cmocka_unit_test(test_modules),
+	    cmocka_unit_test(test_cmdline),
+	    cmocka_unit_test(test_unknown),
+	    cmocka_unit_test(test_vm_names),
+	    cmocka_unit_test(test_duplicates),
+	    cmocka_unit_test(test_missing),
+	    cmocka_unit_test(test_file_forms),
+	    cmocka_unit_test(test_for_each_file),
+	    cmocka_unit_test(test_error_at),
 	    cmocka_unit_test(test_format_error),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
