@@ -20,6 +20,7 @@ help:
 #: make image          build/socle.img, a disk image for QEMU, Bochs or a USB stick (dd)
 #: make iso            build/socle.iso, a CD image with the same content
 #: make unit           unit tests only             make boot-test   boot tests only (K=NAME selects)
+#: make soak           30 minutes of random life-cycle verbs over 8 guests (SECONDS=N SEED=N CPUS=N)
 #: make lint           style, sizes, include direction
 #: make fuzz           fuzzes parser and decoder   make fuzz-replay  the known inputs only
 #: make check-config CONF=FILE   checks a socle.conf without booting it
@@ -112,6 +113,9 @@ test: all image iso boot-programs $(B)/check-config
 	@scripts/test --build $(B) all
 boot-test: all image iso boot-programs
 	@scripts/test --build $(B) boot $(if $(K),'$(K)')
+soak: all
+	@SOCLE_SOAK=$(or $(SECONDS),1800) SOCLE_SEED=$(or $(SEED),0) SOCLE_SOAK_CPUS=$(or $(CPUS),1) SOCLE_CYCLES=1000 \
+		SOCLE_BUILD=$(CURDIR)/$(B) python3 -m pytest -q -s -p no:cacheprovider tests/boot/test_soak.py
 lint:
 	@scripts/lint
 bench-exits: all
@@ -129,5 +133,5 @@ check-config: $(B)/check-config
 clean:
 	rm -rf $(B)
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
-.PHONY: help all image iso run test unit boot-test lint bench-exits bench-linux check-config clean
+.PHONY: help all image iso run test unit boot-test soak lint bench-exits bench-linux check-config clean
 .DELETE_ON_ERROR:

@@ -167,3 +167,16 @@ u64 page_count_total(void)
 {
 	return pages.nr_total;
 }
+
+u64 page_highest(void)
+{
+	return pages.buddy.first + pages.buddy.count - 1;
+}
+
+void page_for_each_free(void (*fn)(void *opaque, hpa_t pa, unsigned order), void *opaque)
+{
+	spin_lock(&pages.lock);
+	for (unsigned order = 0; order < BUDDY_ORDERS; order++)
+		list_for_each(n, &pages.buddy.free[order]) fn(opaque, virt_to_phys(n), order);
+	spin_unlock(&pages.lock);
+}

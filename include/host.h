@@ -34,6 +34,10 @@ hpa_t page_alloc_zeroed(unsigned order);
 void page_on_shortage(bool (*release)(void));
 u64 page_count_free(void);
 u64 page_count_total(void);
+/* The highest page frame number there is, and each free block that no CPU keeps for itself; fn is called
+ * under the lock: it neither allocates nor frees. For checks. */
+u64 page_highest(void);
+void page_for_each_free(void (*fn)(void *opaque, hpa_t pa, unsigned order), void *opaque);
 
 /* Zeroed, 16-byte aligned; sizes above 2 KiB are rounded up to a power of two pages. NULL when out
  * of memory. heap_free(NULL) does nothing. */

@@ -7,6 +7,7 @@
 #include "ring.h"
 
 #define PROMPT "socle> "
+#define OUT_MAX 8192
 #define KEY_INTERRUPT 3 /* Ctrl-C */
 
 static struct {
@@ -15,6 +16,8 @@ static struct {
 	struct ring input;
 	struct edit edit;
 	bool open, overflow;
+	char out[OUT_MAX]; /* of a line that is not complete */
+	size_t nr_out;
 	char rest[EDIT_MAX]; /* of a line with several commands */
 	/* A command that is not done. */
 	bool (*waiting)(u64 arg);
@@ -26,10 +29,23 @@ static struct {
 
 /* ---- output ---- */
 
+static void flush(void)
+{
+	if (monitor.stream && monitor.nr_out)
+		console_write(monitor.stream, monitor.out, monitor.nr_out);
+	monitor.nr_out = 0;
+}
+
+/* Whole lines go out at once, so that no guest's comes in between. */
 void monitor_write(const char *buf, size_t n)
 {
-	if (monitor.stream)
-		console_write(monitor.stream, buf, n);
+	for (size_t i = 0; i < n; i++) {
+		if (monitor.nr_out == OUT_MAX)
+			flush();
+		monitor.out[monitor.nr_out++] = buf[i];
+	}
+	if (n && buf[n - 1] == '\n')
+		flush();
 }
 
 void monitor_print(const char *fmt, ...)
@@ -245,9 +261,12 @@ static void serve(void *opaque)
 		else
 			break;
 	}
+	if (monitor.overflow)
+		monitor_print("\ninput was lost: it came too fast\n");
 	monitor.overflow = false;
 	if (monitor.open && !monitor.waiting)
 		edit_draw(&monitor.edit, draw_out, NULL);
+	flush();
 }
 
 void monitor_wake(void)
@@ -263,7 +282,6 @@ void monitor_input(const u8 *buf, size_t n)
 		ring_clear(&monitor.input);
 	} else if (ring_put(&monitor.input, buf, n) < n && !monitor.overflow) {
 		monitor.overflow = true;
-		monitor_print("\ninput is lost: it comes too fast\n");
 	}
 	monitor_wake();
 }
@@ -296,6 +314,8 @@ void monitor_left(void)
 		monitor.interrupted = true;
 	if (monitor.edit.shown_len)
 		monitor_write("\n", 1);
+	next_line(PROMPT);
+	flush();
 	if (monitor.line)
 		monitor.line(NULL);
 	monitor.line = NULL;

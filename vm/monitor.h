@@ -56,4 +56,5 @@ void command_stats(struct call *c);
 void command_dmesg(struct call *c); /* monitor_debug.c */
 void command_trace(struct call *c);
 void command_debug_dump(struct call *c);
-void command_top(struct call *c); /* monitor_top.c */
+void command_top(struct call *c);   /* monitor_top.c */
+void command_check(struct call *c); /* monitor_check.c */

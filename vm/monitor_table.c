@@ -8,6 +8,15 @@
 	}
 
 const struct command monitor_commands[] = {
+    {"check",
+     "",
+     0,
+     0,
+     {0},
+     command_check,
+     "",
+     "look whether memory, tasks and clocks are as they must be",
+     "check"},
     {"console", "", 1, 1, VM_FIRST, command_console, "VM", "bring a guest's console to the foreground",
      "console web"},
     {"create",

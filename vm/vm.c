@@ -248,6 +248,7 @@ int vm_pause(struct vm *vm)
 	if (vm->state == VM_STOPPED || vm->paused || vm_is_dying(vm))
 		return ERR_INVAL;
 	vm->paused = true;
+	vm->pauses++;
 	guest_pause(&vm->guest);
 	return 0;
 }

@@ -29,7 +29,12 @@ struct vm {
 	struct events *events; /* NULL until the guest uses them; set with the list's lock */
 	enum vm_state state;
 	bool paused;
+	u32 pauses; /* how often it was paused */
 	enum vm_wish wish;
+	struct {               /* as check saw it last; run: of its first vCPU */
+		u32 id, pause; /* pause: of vm.pauses, 0 when it was not paused */
+		u64 run;
+	} checked;
 	struct { /* as top saw it last */
 		u64 run_ms, exits;
 	} top;

@@ -155,3 +155,99 @@ def test_linux(console):
     m.send("destroy linux")
     m.log("linux: destroyed")
     assert m.rows() == {}
+
+
+# What is typed, and what is answered.
+WRONG = [
+    ("lits", 'no command "lits": did you mean list?'),
+    ("frobnicate", 'no command "frobnicate": "help" shows what there is'),
+    ("pause", "pause: too few words: expected pause VM"),
+    ("pause a b", "pause: too many words: expected pause VM"),
+    ("pause b", 'pause: no VM "b": expected a'),
+    ("pause 99", 'pause: no VM "99": expected a'),
+    ("unpause a", "unpause: a is running: expected a paused VM"),
+    ("list -x", "list: no option -x: expected list [-j] [VM]"),
+    ("dmesg many", 'dmesg: "many": expected a number of lines'),
+    ("dmesg 0", 'dmesg: "0": expected a number of lines'),
+    ("trace a", "trace: nothing is recorded of a: expected trace -e a first"),
+    ("trace a 1", 'trace: "1": expected a vCPU from 0 to 0'),
+    ("trace -ed a", "trace: expected -e or -d, not both"),
+    ("create nobody", "create: no [vm nobody] in the configuration: expected spare, huge"),
+    ("help reboot", 'help: no command "reboot": "help" shows what there is'),
+    ('list "a', 'a quote is opened and never closed: expected a second "'),
+]
+
+
+def test_wrong_input(monitor):
+    m = monitor(vm("a", "idle") + vm("spare", "idle", "autostart = no") +
+                "[vm huge]\nmemory = 900M\nkernel = life.elf\nautostart = no\n" +
+                vm("big", "idle").replace("20M", "200M"))
+    m.ask("destroy big")
+    before = m.json("info -j")
+    for line, says in WRONG:
+        if "spare, huge" in says:
+            says += ", big"
+        assert m.ask(line) == says
+    # More memory than is left, with the figures; the rest is as before.
+    m.ask("create big")
+    m.send("create huge")
+    m.log(r"error: huge: not created: memory: 900 MiB asked for, \d+ MiB left of \d+ MiB: expected less")
+    m.send("create a")
+    m.log("error: a: not created: there is a VM of that name")
+    m.ask("destroy big")
+    assert m.json("info -j")["left_memory_kib"] == before["left_memory_kib"]
+    assert list(m.rows()) == ["a"]
+    # Text: wrong, dropped, without an end, and right.
+    m.console.send("create\r[vm x]\rmemory = 1\r.\r")
+    m.console.expect(r"create:2: memory: out of range: expected 2M to 16384G", timeout=30)
+    m.console.expect(PROMPT, timeout=30)
+    m.console.send("create\r[vm x]\rmemory = 16\rkernel = none.elf\r.\r")
+    m.log("error: x: none.elf was not loaded")
+    m.console.expect(PROMPT, timeout=30)
+    m.console.send("create\r[vm x]\r\x03")
+    m.console.expect(r"\^C", timeout=30)
+    m.console.expect(PROMPT, timeout=30)
+    m.console.send("create -p\r[vm x]\rmemory = 16\rkernel = /life.elf\rcmdline = ticks\r.\r")
+    m.log("x: starts, 1 vCPU, 16 MiB")
+    m.console.expect(PROMPT, timeout=30)
+    rows = m.rows()
+    assert list(rows) == ["a", "x"] and rows["x"][1] == "16" and rows["x"][3] == "--p---", rows
+    # Line editing as on any terminal: completion, history, the cursor.
+    m.console.send("unp\tx\r")
+    m.console.expect(r"unpause x\r?\n", timeout=30)
+    m.console.expect(r"x\| second 1\b", timeout=60)
+    m.console.send("\x1b[A\x01\x1b[3~\x1b[3~\r")
+    m.console.expect(r"pause x\r?\n", timeout=30)
+    m.console.expect(PROMPT, timeout=30)
+    assert m.rows()["x"][3] == "--p---"
+    # top refreshes until a key.
+    m.console.send("top\r")
+    for _ in range(3):
+        m.console.expect(r"any key ends top", timeout=30)
+    m.console.send("x")
+    assert m.ask("check").startswith("check: all is well")
+    # A console and back; a VM that was kept.
+    m.send("console x")
+    m.console.expect("console of x", timeout=30)
+    m.console.send(ESCAPE + ":")
+    m.console.expect(PROMPT, timeout=30)
+    m.console.send(ESCAPE + "q")
+    end = m.console.wait(20)
+    assert end.status == 0, end
+
+
+def test_preserve(monitor):
+    m = monitor(vm("bad", "crash", "on_crash = preserve") + vm("off", "off", "on_poweroff = restart") +
+                vm("triple", "triple", "on_reboot = destroy"))
+    m.log("bad: kept for debug-dump", timeout=60)
+    assert m.rows()["bad"][3] == "----c-"
+    m.send("debug-dump bad")
+    m.log(r"(error: )?bad  RIP [0-9a-f]{16}")
+    m.log(r"(error: )?bad  exit reason")
+    assert m.ask("pause bad") == "pause: bad is crashed: expected a running VM"
+    assert m.ask("check").startswith("check: all is well")
+    m.send("reset bad")
+    m.log("bad: kept for debug-dump", timeout=60)
+    m.ask("destroy bad; destroy off")
+    assert m.rows() == {}
+    assert m.ask("check").startswith("check: all is well")
