@@ -175,6 +175,8 @@ static void pc_init_devices(struct pc *pc)
 	i8042_init(&pc->kbc, pc->guest, &pc->router);
 	pm_init(&pc->pm, pc->guest, &pc->router);
 	pci_init(&pc->pci, pc->guest, &pc->router, &pc->pm);
+	pc->pit.timer.group = pc->rtc.timer.group = cfg->group;
+	pc->pm.timer.group = pc->com1.timeout.group = cfg->group;
 	pc->debug =
 	    (struct debugport){.guest = pc->guest, .output = cfg->debug_output, .opaque = cfg->opaque};
 }

@@ -6,6 +6,7 @@
 #include "lib.h"
 
 struct guest;
+struct sched_group;
 struct pc;
 
 /* Guest-physical memory map. RAM: 0 to 640 KiB, then 768 KiB to the low top (at most PC_LOW_MAX),
@@ -38,6 +39,7 @@ struct pc_config {
 	 * pc_console_input(). */
 	void (*console_room)(void *opaque);
 	void *opaque;
+	struct sched_group *group; /* who pays for the time of the devices' timers; NULL: whoever runs */
 };
 
 /* Creates every device and registers its I/O regions with the guest; as after power-on. NULL, with

@@ -9,6 +9,7 @@
 #include "spinlock.h"
 
 struct sched_cpu;
+struct sched_group;
 
 /* ---- timers ---- */
 /* A timer belongs to the CPU that armed it last and fires there, in hypervisor context. Who arms and
@@ -18,8 +19,9 @@ struct timer {
 	u64 deadline; /* absolute TSC */
 	void (*fire)(void *opaque);
 	void *opaque;
-	struct spinlock *lock; /* held while fire() runs, and by all who arm or cancel; may be NULL */
-	struct sched_cpu *cpu; /* where it is armed or firing; NULL: neither. Atomic */
+	struct spinlock *lock;     /* held while fire() runs, and by all who arm or cancel; may be NULL */
+	struct sched_group *group; /* who pays for fire(); NULL: whoever runs. Set after timer_init() */
+	struct sched_cpu *cpu;     /* where it is armed or firing; NULL: neither. Atomic */
 	bool armed;
 };
 /* lock NULL: only the task that owns the timer arms and cancels it, holding no lock that fire() takes. */
@@ -130,7 +132,7 @@ struct task {
 	u64 turn_ran;                 /* rr: of its turn */
 	struct timer unpark;
 
-	u64 hypervisor; /* TSC ticks in the hypervisor since it was last accounted; the running task's own */
+	i64 hypervisor; /* TSC ticks in the hypervisor since it was last accounted; the running task's own */
 	bool on_cpu;    /* its stack is in use; atomic: released after the switch to another */
 
 	/* Written by the CPU that runs it or changes its state, an odd count while it does. */

@@ -63,8 +63,9 @@ struct vcpu {
 	/* What every exit touches. */
 	u32 attention; /* atomic */
 	u32 id;
-	u64 *regs;               /* VMX_FRAME_REGS on its stack */
-	u8 preemption_shift;     /* the preemption timer counts TSC >> this, or NO_PREEMPTION_TIMER */
+	u32 exit_time;       /* low half of the TSC at the last exit; an exit takes less than its period */
+	u64 *regs;           /* VMX_FRAME_REGS on its stack */
+	u8 preemption_shift; /* the preemption timer counts TSC >> this, or NO_PREEMPTION_TIMER */
 	const u64 *cpu_deadline; /* of the CPU it was loaded on last, see timer_next_word() */
 	struct guest *guest;
 	const struct vmx_caps *caps;

@@ -104,8 +104,13 @@ static void timer_fire(struct sched_cpu *s, struct timer *t)
 {
 	if (t->lock)
 		spin_lock(t->lock);
-	if (likely(!__atomic_load_n(&s->fire_cancelled, __ATOMIC_RELAXED)))
+	if (likely(!__atomic_load_n(&s->fire_cancelled, __ATOMIC_RELAXED))) {
+		struct sched_group *group = t->group;
+		u64 start = group ? tsc_now() : 0;
 		t->fire(t->opaque);
+		if (group)
+			sched_charge(group, tsc_now() - start);
+	}
 	if (t->lock)
 		spin_unlock(t->lock);
 	spin_lock(&s->timer_lock);

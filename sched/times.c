@@ -32,7 +32,7 @@ void times_account(struct task *t, u64 now, enum task_state state)
 	__atomic_thread_fence(__ATOMIC_RELEASE); /* the odd count before what follows */
 	u64 ticks = elapsed(t->since, now);
 	if (t->state == TASK_RUNNING) {
-		u64 hypervisor = MIN(t->hypervisor, ticks);
+		u64 hypervisor = t->hypervisor > 0 ? MIN((u64)t->hypervisor, ticks) : 0;
 		t->times.hypervisor += hypervisor;
 		ticks -= hypervisor;
 	}

@@ -117,8 +117,9 @@ void sched_charge(struct sched_group *g, u64 ticks)
 		return; /* it pays as it runs */
 	__atomic_fetch_add(&g->billed, ticks, __ATOMIC_RELAXED);
 	__atomic_fetch_add(&g->billed_unpaid, ticks, __ATOMIC_RELAXED);
-	if (s->current)
+	if (s->current) {
 		s->stolen += ticks;
-	else
+		s->current->hypervisor -= (i64)ticks; /* it will be counted there */
+	} else
 		s->times_since += ticks;
 }

@@ -163,6 +163,14 @@ static bool vcpu_halted_for_ever(struct vcpu *v)
 	return true;
 }
 
+/* Before the task gives up its CPU: the exit up to now. */
+static void vcpu_charge_exit(struct vcpu *v)
+{
+	u32 now = (u32)rdtsc();
+	v->task.hypervisor += now - v->exit_time;
+	v->exit_time = now;
+}
+
 static void vcpu_wait(struct vcpu *v)
 {
 	if (vcpu_halted_for_ever(v)) {
@@ -171,7 +179,9 @@ static void vcpu_wait(struct vcpu *v)
 	}
 	clock_leave(v);
 	lapic_timer_unwatch(&v->lapic);
+	vcpu_charge_exit(v);
 	task_block();
+	v->exit_time = (u32)rdtsc();
 	__atomic_store_n(&v->halted_off, false, __ATOMIC_SEQ_CST);
 	vcpu_load(v);
 	lapic_timer_watch(&v->lapic);
@@ -181,13 +191,14 @@ static void vcpu_wait(struct vcpu *v)
 
 /* Makes the next deadline of this CPU or of the vCPU end the guest's run; false when it has passed already.
  * Only the low 32 bits count down: a deadline further away costs an exit in between. */
-static inline bool vcpu_arm_deadline(const struct vcpu *v)
+static inline bool vcpu_arm_deadline(struct vcpu *v)
 {
 	u64 due = v->lapic.timer_due, now = rdtsc();
 	u64 next = __atomic_load_n(v->cpu_deadline, __ATOMIC_RELAXED);
 	next = due < next ? due : next;
 	if (unlikely(next <= now))
 		return false;
+	v->task.hypervisor += (u32)now - v->exit_time;
 	if (likely(v->preemption_shift != NO_PREEMPTION_TIMER))
 		vmcs_write_raw(PREEMPTION_TIMER.encoding, (next - now) >> v->preemption_shift);
 	else
@@ -205,7 +216,9 @@ __attribute__((noinline)) static void vcpu_prepare_entry(struct vcpu *v)
 			vcpu_wait(v);
 		else if (task_should_yield()) {
 			clock_leave(v);
+			vcpu_charge_exit(v);
 			task_yield();
+			v->exit_time = (u32)rdtsc();
 			vcpu_load(v);
 			clock_enter(v);
 		} else if (!vcpu_arm_deadline(v)) {
@@ -216,9 +229,9 @@ __attribute__((noinline)) static void vcpu_prepare_entry(struct vcpu *v)
 	}
 }
 
-__attribute__((noinline)) static void entry_invalid(struct vcpu *v, u32 reason)
+__attribute__((noinline)) static void entry_invalid(struct vcpu *v, u64 reason)
 {
-	guest_fail(v->guest, "VM entry failed: exit reason 0x%x, qualification 0x%lx", reason,
+	guest_fail(v->guest, "VM entry failed: exit reason 0x%lx, qualification 0x%lx", reason,
 		   vmread(EXIT_QUALIFICATION));
 	vcpu_prepare_entry(v);
 }
@@ -226,7 +239,8 @@ __attribute__((noinline)) static void entry_invalid(struct vcpu *v, u32 reason)
 void vcpu_exit(void *slot)
 {
 	struct vcpu *v = slot;
-	u32 reason = vmread(EXIT_REASON);
+	v->exit_time = (u32)rdtsc();
+	u64 reason = vmcs_read_raw(EXIT_REASON.encoding); /* 64 bits: an index that needs no extension */
 	if (unlikely(reason >= VCPU_EXIT_REASONS)) {
 		entry_invalid(v, reason);
 		return;
@@ -253,6 +267,7 @@ void vcpu_entry_failed(void *slot)
 void vcpu_run(void *opaque)
 {
 	struct vcpu *v = opaque;
+	v->exit_time = (u32)rdtsc();
 	vcpu_load(v);
 	lapic_timer_watch(&v->lapic);
 	clock_enter(v);

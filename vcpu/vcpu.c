@@ -118,6 +118,7 @@ static int vcpu_setup(struct vcpu *v)
 	int rc = lapic_init(&v->lapic, v, v->id, v->id == 0);
 	if (rc)
 		return rc;
+	v->lapic.timer.group = &v->guest->group;
 	v->lapic.phys_bits = (u8)cpuid_phys_bits(v->guest->cpuid);
 	v->lapic.x2apic_allowed = true;
 	rc = stack_setup(v);

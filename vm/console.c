@@ -58,6 +58,7 @@ static void input_drain(struct vm_console *c)
 static void input_feed(struct vm_console *c, const u8 *buf, size_t n)
 {
 	bool lost = false;
+	u64 start = tsc_now();
 	if (!c || !n || !c->vm->pc)
 		return;
 	spin_lock(&c->lock);
@@ -70,6 +71,7 @@ static void input_feed(struct vm_console *c, const u8 *buf, size_t n)
 		lost = c->overflow = true;
 	input_drain(c);
 	spin_unlock(&c->lock);
+	sched_charge(&c->vm->guest.group, tsc_now() - start);
 	if (lost)
 		say("the guest does not read: input is lost");
 }

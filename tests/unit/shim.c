@@ -118,6 +118,11 @@ WEAK void cpu_kick(unsigned index)
 	(void)index;
 }
 
+WEAK void task_switch(u64 **save, u64 *load)
+{
+	(void)save, (void)load;
+}
+
 WEAK u64 tsc_now(void)
 {
 	return shim_tsc;

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Whose time it is (M31, M40): all of it is somebody's, and who was interrupted for another does not pay. */
+#include "sched_sim.h"
+
+static u64 total(void)
+{
+	u64 sum = 0;
+	for (unsigned i = 0; i < sim_tasks; i++) {
+		struct task_times t = task_times(&sim_task[i].task);
+		sum += t.run + t.hypervisor;
+	}
+	for (unsigned i = 0; i < sim_groups; i++)
+		sum += sim_group[i].billed;
+	for (unsigned i = 0; i < sim_cpus; i++) {
+		sim_on(i);
+		if (!sim_current(i))
+			times_cpu(sim_cpu[i].sched, shim_tsc, true);
+		struct sched_cpu_times t = sched_cpu_times(i);
+		sum += t.idle + t.hypervisor;
+	}
+	return sum;
+}
+
+static void everything_is_accounted(void **state)
+{
+	(void)state;
+	static const char *const names[] = {"bvt", "credit", "rr"};
+	for (unsigned p = 0; p < ARRAY_SIZE(names); p++)
+		for (unsigned cpus = 1; cpus <= 4; cpus++) {
+			sim_setup(names[p], cpus);
+			for (unsigned i = 0; i < 6; i++)
+				sim_vcpu(sim_vm(100 * (i + 1)), i % 2 ? MS * i : 0, 3 * MS);
+			for (unsigned i = 0; i < 1000; i++) {
+				sim_run(10 * MS);
+				sim_on(i % cpus);
+				/* An interrupt for the third VM, of up to 60 microseconds. */
+				shim_tsc += 60000;
+				sched_charge(&sim_group[2], i * 60);
+			}
+			u64 wall = (shim_tsc - sim_started) * cpus, sum = total();
+			assert_true(sum <= wall + wall / 1000 && sum >= wall - wall / 1000);
+			sim_teardown();
+		}
+}
+
+static void a_task_has_one_state_at_a_time(void **state)
+{
+	(void)state;
+	sim_setup("bvt", 2);
+	for (unsigned i = 0; i < 5; i++)
+		sim_vcpu(sim_vm(256), i < 2 ? 0 : 2 * MS, 5 * MS);
+	sim_run(5 * SECOND);
+	for (unsigned i = 0; i < sim_tasks; i++) {
+		struct task_times t = task_times(&sim_task[i].task);
+		assert_true(t.run + t.ready + t.blocked + t.hypervisor == 5 * SECOND);
+	}
+	sim_teardown();
+}
+
+/* B's interrupts come while A runs: A has what it would have had without, B pays from its share. */
+static void interrupts_are_paid_for_by_whom_they_are_for(void **state)
+{
+	(void)state;
+	sim_setup("bvt", 1);
+	struct sched_group *a = sim_vm(256), *b = sim_vm(256);
+	sim_vcpu(a, 0, 0);
+	sim_vcpu(b, 0, 0);
+	sim_run(SECOND);
+	sim_mark();
+	u64 start = shim_tsc, billed = b->billed;
+	for (unsigned i = 0; i < 10000; i++) {
+		sim_run(900000);
+		shim_tsc += 100000; /* a tenth of the machine */
+		sched_charge(b, 100000);
+	}
+	double wall = (double)(shim_tsc - start);
+	double for_b = sim_got(b) + (double)(b->billed - billed);
+	assert_true(sim_got(a) > wall * 0.495 && sim_got(a) < wall * 0.505);
+	assert_true(for_b > wall * 0.495 && for_b < wall * 0.505);
+	assert_true(b->billed - billed > wall * 0.04); /* what came in A's time was billed */
+	sim_teardown();
+}
+
+static void hypervisor_time_is_told_apart(void **state)
+{
+	(void)state;
+	sim_setup("bvt", 1);
+	struct sim_task *t = sim_vcpu(sim_vm(256), 8 * MS, 2 * MS);
+	sim_run(4 * MS); /* in the middle of a burst, from here on every time */
+	for (unsigned i = 0; i < 100; i++) {
+		sim_run(10 * MS);
+		if (sim_current(0))
+			t->task.hypervisor += (i64)MS;
+	}
+	sim_run(3 * MS);
+	struct task_times times = task_times(&t->task);
+	assert_true(times.hypervisor > 50 * MS && times.hypervisor <= 100 * MS);
+	assert_true(times.run + times.hypervisor + times.blocked + times.ready == shim_tsc - sim_started);
+	sim_teardown();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(everything_is_accounted),
+	    cmocka_unit_test(a_task_has_one_state_at_a_time),
+	    cmocka_unit_test(interrupts_are_paid_for_by_whom_they_are_for),
+	    cmocka_unit_test(hypervisor_time_is_told_apart),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
