@@ -79,6 +79,7 @@ struct vcpu {
 	struct vmcs vmcs;
 	u64 eoi_exit[4]; /* the EOI-exit bitmaps as the VMCS has them */
 	u16 vpid;
+	u32 tpr_threshold;   /* as the VMCS has it; not with virtual-interrupt delivery */
 	bool halted_off;     /* halted with interrupts off and no NMI to come; atomic */
 	bool access_refused; /* its APIC is not where the processor virtualizes it in memory */
 	struct vcpu_extra extra;

@@ -150,10 +150,13 @@ bool apicv_interrupt_waiting(const struct vcpu *v)
 /* An exit when the guest lowers its TPR below the class of what waits (SDM volume 3, 30.1.2). */
 void apicv_set_tpr_threshold(struct vcpu *v)
 {
+	if (likely(!v->lapic.irr_words && !v->tpr_threshold))
+		return;
 	int irr = lapic_highest_irr(&v->lapic);
 	unsigned tpr = lapic_cr8_read(&v->lapic), class = irr < 0 ? 0 : (unsigned)irr >> 4;
 	/* Never above the TPR: VM entry refuses it (SDM volume 3, 27.2.1.1). */
-	vmwrite(TPR_THRESHOLD, class <= tpr ? class : 0);
+	v->tpr_threshold = class <= tpr ? class : 0;
+	vmwrite(TPR_THRESHOLD, v->tpr_threshold);
 }
 
 void exit_tpr_below_threshold(struct vcpu *v)

@@ -138,8 +138,22 @@ u8 lapic_ppr(const struct lapic *l)
  * SVR does not matter here. */
 int lapic_deliverable(const struct lapic *l)
 {
+	if (likely(!l->hw_vid)) { /* the same, where the words in use are known */
+		u32 word, irr, class;
+		if (!l->irr_words)
+			return -1;
+		word = bit_last(l->irr_words);
+		irr = 32 * word + bit_last(lapic_reg(l, BITMAP_WORD(LAPIC_IRR, word)));
+		class = irr & PRIORITY_CLASS;
+		if (class <= (lapic_reg(l, LAPIC_TPR) & PRIORITY_CLASS))
+			return -1;
+		if (likely(!l->isr_words))
+			return (int)irr;
+		word = bit_last(l->isr_words);
+		word = 32 * word + bit_last(lapic_reg(l, BITMAP_WORD(LAPIC_ISR, word)));
+		return class > (word & PRIORITY_CLASS) ? (int)irr : -1;
+	}
 	int irr = lapic_highest_irr(l);
-
 	if (irr < 0)
 		return -1;
 	return ((u32)irr & PRIORITY_CLASS) > (lapic_ppr(l) & PRIORITY_CLASS) ? irr : -1;
@@ -181,11 +195,24 @@ void lapic_eoi_broadcast(struct lapic *l, u8 vector)
 
 void lapic_eoi(struct lapic *l)
 {
-	int vector = lapic_highest_isr(l);
+	int vector;
 
-	if (vector < 0)
-		return;
-	lapic_clear_bit(l, LAPIC_ISR, (unsigned)vector, &l->isr_words);
+	if (likely(!l->hw_vid)) {
+		if (!l->isr_words)
+			return;
+		u32 word = bit_last(l->isr_words), offset = BITMAP_WORD(LAPIC_ISR, word);
+		u32 bits = lapic_reg(l, offset), bit = bit_last(bits);
+		bits &= ~(1u << bit);
+		lapic_set_reg(l, offset, bits);
+		if (!bits)
+			l->isr_words &= (u8) ~(1u << word);
+		vector = (int)(32 * word + bit);
+	} else {
+		vector = lapic_highest_isr(l);
+		if (vector < 0)
+			return;
+		lapic_clear_bit(l, LAPIC_ISR, (unsigned)vector, &l->isr_words);
+	}
 	l->isr_changed = true;
 	if (unlikely(l->level[vector / 64] & BIT(vector % 64)))
 		lapic_eoi_broadcast(l, (u8)vector);

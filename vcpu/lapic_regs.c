@@ -260,6 +260,10 @@ int lapic_msr_write(struct lapic *l, u32 msr, u64 value)
 {
 	u32 index = msr - MSR_X2APIC_FIRST, offset = index << 4;
 
+	if (likely(offset == LAPIC_EOI && !value && lapic_x2apic(l))) { /* the most frequent one */
+		lapic_eoi(l);
+		return 0;
+	}
 	if (msr == MSR_TSC_DEADLINE) {
 		lapic_deadline_write(l, value);
 		return 0;
