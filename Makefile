@@ -25,6 +25,7 @@ help:
 #: make fuzz           fuzzes parser and decoder   make fuzz-replay  the known inputs only
 #: make check-config CONF=FILE   checks a socle.conf without booting it
 #: make bench-exits    instructions per kind of VM exit
+#: make bench-sched    who gets how much of the CPUs, and how late; writes build/report/sched.html
 #: make bench-linux    Linux in Socle beside Linux without it
 #: make clean          removes build/
 #: Missing Debian packages are installed first (scripts/deps).
@@ -120,6 +121,8 @@ lint:
 	@scripts/lint
 bench-exits: all
 	@scripts/bench-exits --build $(B)
+bench-sched: all
+	@scripts/bench-sched --build $(B)
 bench-linux: all image
 	@scripts/bench-linux
 
@@ -133,5 +136,5 @@ check-config: $(B)/check-config
 clean:
 	rm -rf $(B)
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
-.PHONY: help all image iso run test unit boot-test soak lint bench-exits bench-linux check-config clean
+.PHONY: help all image iso run test unit boot-test soak lint bench-exits bench-sched bench-linux check-config clean
 .DELETE_ON_ERROR:

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The policies over simulated CPUs: shares, caps, latency, many CPUs (M29, M30, M32 to M35). */
+/* The policies over simulated CPUs: shares, caps, latency, many CPUs (M29, M30, M32, M33, M34, M35). */
 #include "sched_sim.h"
 
 static const char *const names[] = {"bvt", "credit", "rr"};
