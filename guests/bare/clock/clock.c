@@ -416,9 +416,32 @@ static void kvm_steal_test(void)
 	u64 before = *steal;
 	expect_eq((u64)hypercall(SOCLE_CALL_CLOCK_UPDATE, 0, 0), 0, "update");
 	expect(record->steal_ns >= before, "steal %lu, then %lu", before, record->steal_ns);
-	/* Times add up to real time since the start of the VM, but for what is between two reads. */
 	expect(record->run_ns && record->run_ns <= real_now(), "run %lu ns", record->run_ns);
 	expect_vector(wrmsr_try(KVM_STEAL, 0), NO_FAULT, "off");
+}
+
+/* What the times of the vCPU say was spent is what has passed. */
+static void times_test(void)
+{
+	u64 sum = 0, idle, real;
+
+	if (!alarms_begin())
+		return;
+	hypercall(SOCLE_CALL_CLOCK_UPDATE, 0, 0);
+	real = real_now();
+	idle = record->idle_ns;
+	sum -= record->run_ns + record->steal_ns + record->hypervisor_ns + record->idle_ns;
+	alarm_set(SOCLE_CALL_ALARM_REAL, real + 20 * NS_PER_MS);
+	wait_halted();
+	rung = 0;
+	wait_spinning(20 * NS_PER_MS);
+	hypercall(SOCLE_CALL_CLOCK_UPDATE, 0, 0);
+	real = real_now() - real;
+	sum += record->run_ns + record->steal_ns + record->hypervisor_ns + record->idle_ns;
+	idle = record->idle_ns - idle;
+	expect(sum + real / 1000 >= real && real + real / 1000 >= sum, "%lu ns passed, %lu accounted for",
+	       real, sum);
+	expect(idle >= 19 * NS_PER_MS && idle <= 21 * NS_PER_MS, "%lu ns of halt in 20 ms", idle);
 }
 
 /* `hypervisor = off`, `nohv` on the command line (M10). */
@@ -443,6 +466,6 @@ const struct test guest_tests[] = {
     {"real-alarm", real_alarm_test, 0}, {"virtual-alarm", virtual_alarm_test, 0},
     {"bad-alarms", bad_alarms_test, 0}, {"kvm-clock", kvm_clock_test, 0},
     {"kvm-bad", kvm_bad_test, 0},       {"kvm-steal", kvm_steal_test, 0},
-    {"hidden", hidden_test, 0},
+    {"times", times_test, 0},           {"hidden", hidden_test, 0},
 };
 const unsigned guest_nr_tests = ARRAY_SIZE(guest_tests);

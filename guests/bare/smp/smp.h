@@ -56,3 +56,7 @@ void hammer_test(void);
 void shoot_test(void);
 void locks_test(void);
 void emulation_test(void);
+void clocks_test(void);
+void alarms_test(void);
+void events_test(void);
+void event_target_test(void);
