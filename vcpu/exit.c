@@ -51,8 +51,7 @@ static void exit_cache_flush(struct vcpu *v)
 static void exit_pause(struct vcpu *v)
 {
 	vcpu_skip();
-	task_yield();
-	vcpu_load(v);
+	vcpu_yield(v);
 }
 
 static void exit_vmcall(struct vcpu *v)

@@ -206,6 +206,16 @@ static inline bool vcpu_arm_deadline(struct vcpu *v)
 	return true;
 }
 
+void vcpu_yield(struct vcpu *v)
+{
+	clock_leave(v);
+	vcpu_charge_exit(v);
+	task_yield();
+	v->exit_time = (u32)rdtsc();
+	vcpu_load(v);
+	clock_enter(v);
+}
+
 /* Everything but going straight on. */
 __attribute__((noinline)) static void vcpu_prepare_entry(struct vcpu *v)
 {
@@ -215,12 +225,7 @@ __attribute__((noinline)) static void vcpu_prepare_entry(struct vcpu *v)
 		else if (v->attention)
 			vcpu_wait(v);
 		else if (task_should_yield()) {
-			clock_leave(v);
-			vcpu_charge_exit(v);
-			task_yield();
-			v->exit_time = (u32)rdtsc();
-			vcpu_load(v);
-			clock_enter(v);
+			vcpu_yield(v);
 		} else if (!vcpu_arm_deadline(v)) {
 			lapic_timer_poll(&v->lapic, rdtsc());
 			timer_run(rdtsc());
