@@ -56,5 +56,7 @@ void command_stats(struct call *c);
 void command_dmesg(struct call *c); /* monitor_debug.c */
 void command_trace(struct call *c);
 void command_debug_dump(struct call *c);
+void command_sched(struct call *c); /* monitor_sched.c */
+void command_vcpu_pin(struct call *c);
 void command_top(struct call *c);   /* monitor_top.c */
 void command_check(struct call *c); /* monitor_check.c */

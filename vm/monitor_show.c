@@ -130,20 +130,44 @@ static const char *vcpu_state(const struct vm *vm, const struct vcpu *v)
 	return vcpu_blocked(v) ? "-b-" : "r--";
 }
 
+/* "all", or numbers and ranges as vcpu-pin takes them. */
+static void affinity_text(u64 mask, char *text, size_t size)
+{
+	size_t n = 0;
+	u64 every = cpu_count() < 64 ? BIT(cpu_count()) - 1 : ~(u64)0;
+	mask &= every;
+	str_copy(text, "all", size);
+	for (unsigned from = 0; mask != every && from < cpu_count() && n < size; from++) {
+		unsigned to = from;
+		if (!(mask & BIT(from)))
+			continue;
+		while (to + 1 < cpu_count() && mask & BIT(to + 1))
+			to++;
+		n += (size_t)snprintf(text + n, size - n, from == to ? "%s%u" : "%s%u-%u", n ? "," : "", from,
+				      to);
+		from = to;
+	}
+}
+
 static void vcpu_row(struct json *j, const struct vm *vm, const struct vcpu *v)
 {
 	struct task_times t = task_times(&v->task);
 	u64 ms = tsc_to_ns(t.run + t.hypervisor) / 1000000, steal = tsc_to_ns(t.ready) / 1000000;
+	unsigned cpu = __atomic_load_n(&v->task.cpu, __ATOMIC_RELAXED)->index;
+	char where[64];
+	affinity_text(v->task.affinity, where, sizeof(where));
 	if (!j) {
-		monitor_print("%-32s %5u %5u   %s %6lu.%lu %8lu.%lu\n", vm->config->name, vm->id, v->id,
-			      vcpu_state(vm, v), ms / 1000, ms % 1000 / 100, steal / 1000,
-			      steal % 1000 / 100);
+		monitor_print("%-32s %5u %5u %5u   %s %6lu.%lu %8lu.%lu  %s\n", vm->config->name, vm->id,
+			      v->id, cpu, vcpu_state(vm, v), ms / 1000, ms % 1000 / 100, steal / 1000,
+			      steal % 1000 / 100, where);
 		return;
 	}
 	json_open(j, NULL, '{');
 	json_string(j, "name", vm->config->name);
 	json_number(j, "id", vm->id);
 	json_number(j, "vcpu", v->id);
+	json_number(j, "cpu", cpu);
+	json_string(j, "affinity", where);
 	json_string(j, "state", vcpu_state(vm, v));
 	json_thousandths(j, "time_s", ms);
 	json_thousandths(j, "waited_s", steal);
@@ -156,7 +180,8 @@ void command_vcpu_list(struct call *c)
 	if (j)
 		json_open(j, NULL, '[');
 	else
-		monitor_print("%-32s %5s %5s State %7s %10s\n", "Name", "ID", "VCPU", "Time(s)", "Waited(s)");
+		monitor_print("%-32s %5s %5s %5s State %7s %10s  %s\n", "Name", "ID", "VCPU", "CPU",
+			      "Time(s)", "Waited(s)", "Affinity");
 	list_for_each(n, &vm_host.vms)
 	{
 		const struct vm *vm = list_entry(n, struct vm, node);

@@ -57,6 +57,9 @@ const struct command monitor_commands[] = {
     {"pause", "", 1, 1, VM_FIRST, command_pause, "VM", "stop a VM's vCPUs, until unpause", "pause web"},
     {"quit", "", 0, 0, {0}, command_quit, "", "leave the monitor; VMs go on", "quit"},
     {"reset", "", 1, 1, VM_FIRST, command_reset, "VM", "start a VM anew, as its reset button", "reset web"},
+    {"sched", "j", 0, 6, VM_FIRST, command_sched, "[-j] [VM [NAME=NUMBER...]]",
+     "the scheduler's parameters, shown or set: weight, cap, warp, warp_limit, unwarp",
+     "sched\n  sched web weight=512 cap=50"},
     {"shutdown", "w", 1, 1, VM_FIRST, command_shutdown, "[-w] VM",
      "press a VM's power button (ACPI); -w: wait until it is gone", "shutdown -w web"},
     {"stats", "j", 1, 1, VM_FIRST, command_stats, "[-j] VM", "a VM's exits, by reason and by device",
@@ -75,6 +78,8 @@ const struct command monitor_commands[] = {
     {"unpause", "", 1, 1, VM_FIRST, command_unpause, "VM", "let a paused VM go on", "unpause web"},
     {"vcpu-list", "j", 0, 1, VM_FIRST, command_vcpu_list, "[-j] [VM]", "the vCPUs: CPU, state, time",
      "vcpu-list web"},
+    {"vcpu-pin", "", 3, 3, VM_FIRST, command_vcpu_pin, "VM VCPU|all CPUS|all",
+     "the CPUs that may run a vCPU: numbers, ranges, all", "vcpu-pin web 0 1\n  vcpu-pin web all 0,2-3"},
 };
 const unsigned monitor_nr_commands = ARRAY_SIZE(monitor_commands);
 

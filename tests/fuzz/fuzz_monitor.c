@@ -88,7 +88,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		command_line(e.line);
 		edit_remember(&e);
 		edit_start(&e, "socle> ");
-		column = 0;
+		column = since_return = 0;
 	}
 	return 0;
 }

@@ -86,6 +86,8 @@ static void enter(const char *line)
 	assert_int_equal(type("\r"), EDIT_LINE);
 	edit_remember(&e);
 	edit_start(&e, PROMPT);
+	screen[0] = '\0'; /* the next line */
+	column = sent_since_return = 0;
 	draw();
 }
 
