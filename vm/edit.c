@@ -258,10 +258,11 @@ static size_t compose(struct edit *e, char *want, size_t *want_len)
 
 static void draw_whole(const struct drawing *d, const char *want, size_t len, size_t cursor)
 {
+	bool unknown = d->e->since_return >= RETURN_EVERY;
 	d->e->since_return = 0;
 	emit(d, "\r", 1);
 	emit(d, want, len);
-	emit(d, "\x1b[K", 3);
+	emit(d, "\x1b[K", unknown || len < d->e->shown_len ? 3 : 0);
 	emit_back(d, len - cursor);
 }
 

@@ -280,3 +280,16 @@ def test_cpus(monitor):
     assert m.ask("check").startswith("check: all is well")
     m.ask("destroy a; destroy b")
     assert list(m.rows()) == ["c"]
+
+
+def test_console_and_back(monitor):
+    """The bare guest of make run answers on its console, and obeys its power button."""
+    m = monitor(vm("a", "talk"))
+    m.console.send("console a\r")
+    m.console.expect("console of a", timeout=30)
+    m.console.send("hello\r")
+    m.console.expect("you said: hello", timeout=30)
+    m.console.send(ESCAPE + "m")
+    m.console.expect(PROMPT, timeout=30)
+    m.send("shutdown -w a")
+    m.log("a: powered off")

@@ -124,7 +124,8 @@ static void talk_test(void)
 	trap_handler(PIC_VECTOR + IRQ_SCI, on_sci);
 	pic_mask((u16) ~(1U << IRQ_COM1 | 1U << IRQ_CASCADE | 1U << IRQ_SCI));
 	outw(PM1_ENABLE, PM1_POWER_BUTTON);
-	outb(COM1 + 1, 1); /* an interrupt for received data */
+	outb(COM1 + 1, 1);    /* an interrupt for received data */
+	outb(COM1 + 4, 0x0b); /* DTR, RTS, and OUT2, which lets it out */
 	print("a bare guest: it says back what you type\n> ");
 	while (!pressed) {
 		__asm__ volatile("sti\n\thlt\n\tcli" ::: "memory");
