@@ -14,8 +14,7 @@ void edit_start(struct edit *e, const char *prompt)
 	e->prompt = prompt;
 	e->len = e->cursor = e->start = 0;
 	e->line[0] = '\0';
-	e->shown_len = e->shown_cursor = 0;
-	e->since_return = RETURN_EVERY; /* whatever is there */
+	e->shown_len = e->shown_cursor = e->since_return = 0;
 	e->escape_len = 0;
 	e->browse = 0;
 }

@@ -181,7 +181,7 @@ static void complete(void)
 	edit_draw(e, draw_out, NULL);
 	if (monitor_complete(text, add, sizeof(add))) { /* it has written below the line */
 		e->shown_len = e->shown_cursor = 0;
-		e->since_return = EDIT_MAX;
+		e->since_return = 0;
 	}
 	edit_insert(e, add, strlen(add));
 }

@@ -94,6 +94,7 @@ static bool refresh(u64 arg)
 	(void)arg;
 	if (monitor_key_pressed() || !monitor_is_open()) {
 		timer_cancel(&top.timer);
+		monitor_write("\n", 1);
 		return false;
 	}
 	if (top.due) {
