@@ -50,6 +50,8 @@ void irq_dispatch(u8 vector)
 		fn(handlers[vector].opaque);
 	apic_eoi();
 	vmap_sync();
+	if (vector == IRQ_VECTOR_KICK) /* between vCPUs these are frequent, and bring nothing else */
+		return;
 	irq_report_nmi();
 	if (vector == IRQ_VECTOR_TIMER)
 		(void)poll_console();

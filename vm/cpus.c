@@ -25,6 +25,27 @@ static int must(int rc, const char *why)
 	return rc;
 }
 
+/* Bochs keeps external interrupts masked after an entry to a guest whose interrupts are off, although
+ * they are to end its run (SDM volume 3, 26.2); so they are let in here. */
+#define WATCH_NS 10000000u
+
+static void watch(void *opaque)
+{
+	cpu_poll_interrupts();
+	timer_set(opaque, tsc_now() + ns_to_tsc(WATCH_NS));
+}
+
+/* On each CPU. */
+static int watch_start(void)
+{
+	struct timer *t = heap_alloc(sizeof(*t));
+	if (!t)
+		return ERR_NOMEM;
+	timer_init(t, watch, t, NULL);
+	timer_set(t, tsc_now() + ns_to_tsc(WATCH_NS));
+	return 0;
+}
+
 /* Alone on its CPU, which has no guest and no task yet. */
 static void enter_here(void *opaque)
 {
@@ -35,6 +56,8 @@ static void enter_here(void *opaque)
 		a->rc = vmx_probe_same(&vm_host.caps, a->wishes, a->why, sizeof(a->why));
 	if (!a->rc)
 		a->rc = vcpu_init_cpu(a->why, sizeof(a->why));
+	if (!a->rc && vm_host.caps.vid_errata)
+		a->rc = watch_start();
 	if (a->rc)
 		return;
 	str_copy(a->why, "VMX operation cannot be entered", sizeof(a->why));
@@ -56,23 +79,6 @@ static void ask_others(void (*fn)(void *opaque), struct vmx_wishes *wishes)
 		log_warn("CPU with APIC id %u: %s; left out", cpu_get(i)->apic_id, a.why);
 		cpu_leave_out(i);
 	}
-}
-
-/* Bochs keeps external interrupts masked after an entry to a guest whose interrupts are off, although
- * they are to end its run (SDM volume 3, 26.2); so they are let in here. */
-#define WATCH_NS 10000000u
-
-static void watch(void *opaque)
-{
-	cpu_poll_interrupts();
-	timer_set(opaque, tsc_now() + ns_to_tsc(WATCH_NS));
-}
-
-static void watch_start(void)
-{
-	static struct timer timer;
-	timer_init(&timer, watch, &timer, NULL);
-	timer_set(&timer, tsc_now() + ns_to_tsc(WATCH_NS));
 }
 
 void vm_enter_vmx(const struct boot_info *bi)
@@ -102,6 +108,6 @@ void vm_enter_vmx(const struct boot_info *bi)
 	if (vm_host.caps.vid_errata) {
 		log_info("the processor is Bochs, whose virtual-interrupt delivery ignores CLI: %s",
 			 vm_host.caps.vid ? "on all the same" : "off, unless vid = on");
-		watch_start();
+		must(watch_start(), "no memory for a timer");
 	}
 }
