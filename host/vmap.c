@@ -21,8 +21,7 @@ static struct {
 	struct spinlock lock;
 	u64 epoch;               /* one more for each stack freed */
 	u64 free_at[MAX_STACKS]; /* epoch in which the slot became free, or SLOT_USED */
-	unsigned next;
-	u64 device_used; /* bytes from DEVICES */
+	u64 device_used;         /* bytes from DEVICES */
 } vmap;
 
 void vmap_sync(void)
@@ -45,6 +44,7 @@ static u64 epoch_seen_by_all(void)
 	return seen;
 }
 
+/* The lowest one: page tables stay where they were needed once, so they are to be few. */
 static int slot_search(unsigned *slot)
 {
 	u64 seen;
@@ -54,12 +54,9 @@ static int slot_search(unsigned *slot)
 	spin_lock(&vmap.lock);
 	seen = epoch_seen_by_all();
 	for (unsigned i = 0; i < MAX_STACKS && err; i++) {
-		unsigned s = (vmap.next + i) % MAX_STACKS;
-
-		if (vmap.free_at[s] <= seen) {
-			vmap.free_at[s] = SLOT_USED;
-			vmap.next = s + 1;
-			*slot = s;
+		if (vmap.free_at[i] <= seen) {
+			vmap.free_at[i] = SLOT_USED;
+			*slot = i;
 			err = 0;
 		}
 	}
@@ -87,7 +84,6 @@ static void slot_give(unsigned slot)
 {
 	spin_lock(&vmap.lock);
 	vmap.free_at[slot] = __atomic_add_fetch(&vmap.epoch, 1, __ATOMIC_RELEASE);
-	vmap.next = slot;
 	spin_unlock(&vmap.lock);
 }
 
