@@ -28,7 +28,8 @@ QUESTIONS = {
     "dmesg": "dmesg",
     "errors": "dmesg -r | grep '^<[0-3]>'",
     "programs that run": "n=0; for i in $(seq 100); do echo $i | grep -q $i && n=$((n + 1)); done; echo $n programs",
-    "job": "sleep 1000 & kill %1; wait; echo reaped",
+    # A child of an interactive shell ignores the signal until it has run: hence the second's wait.
+    "job": "sleep 1000 & sleep 1; kill %1; wait; echo reaped",
 }
 
 
