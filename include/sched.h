@@ -122,7 +122,6 @@ struct task {
 	enum task_state state;
 	bool queued;
 	bool woken;    /* a wake that came while it ran: its next block returns at once */
-	bool paused;   /* does not run, whatever its state */
 	bool portable; /* no CPU holds its state: another may take it */
 	bool parked;   /* its group has used up its cap: not in the queue until `unpark` fires */
 	bool counted;  /* among its group's runnable ones */
@@ -223,10 +222,6 @@ static inline void sched_interrupted(void)
 	if (unlikely(task_should_yield()))
 		sched_resched_now();
 }
-/* A paused task does not run; wakes are remembered. From any CPU; the task may run on until its CPU
- * has noticed: see task_on_cpu(). */
-void task_pause(struct task *t);
-void task_unpause(struct task *t);
 /* Whether its stack is in use. Acquire: after false, what it did is visible. */
 static inline bool task_on_cpu(const struct task *t)
 {

@@ -38,7 +38,7 @@ extern u64 sched_online; /* CPUs whose scheduler's loop runs, by index; atomic *
 /* Locks the run queue that the task belongs to. */
 struct sched_cpu *task_lock(struct task *t);
 bool task_allowed(const struct task *t, const struct sched_cpu *s);
-/* With the lock of t->cpu. A paused task stays out. */
+/* With the lock of t->cpu. One that its cap has parked stays out. */
 void queue_insert(struct sched_cpu *s, struct task *t, enum ready_why why);
 void queue_remove(struct sched_cpu *s, struct task *t);
 /* Makes the CPU look at its work and its queue again. */

@@ -76,7 +76,7 @@ static void frame_enter(struct sched_cpu *s, struct task *t)
 void queue_insert(struct sched_cpu *s, struct task *t, enum ready_why why)
 {
 	u64 now = tsc_now();
-	if (t->queued || t->paused || t->parked)
+	if (t->queued || t->parked)
 		return;
 	if (s->current)
 		turn_charge(s, now);

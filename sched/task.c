@@ -41,7 +41,7 @@ void task_wake(struct task *t)
 	if (sleeps) {
 		u64 now = tsc_now();
 		times_account(t, now, TASK_READY);
-		group_count(t, !t->paused, now);
+		group_count(t, true, now);
 	}
 	if (!sleeps && t->state != TASK_DEAD)
 		t->woken = true;
@@ -70,28 +70,6 @@ int task_set_affinity(struct task *t, u64 mask)
 		queue_resched(s);
 	spin_unlock(&s->lock);
 	return 0;
-}
-
-void task_pause(struct task *t)
-{
-	struct sched_cpu *s = task_lock(t);
-	t->paused = true;
-	queue_remove(s, t);
-	group_count(t, false, tsc_now());
-	if (t->state == TASK_RUNNING)
-		queue_resched(s);
-	spin_unlock(&s->lock);
-}
-
-void task_unpause(struct task *t)
-{
-	struct sched_cpu *s = task_lock(t);
-	bool ready = t->paused && t->state == TASK_READY;
-	t->paused = false;
-	group_count(t, ready || t->state == TASK_RUNNING, tsc_now());
-	spin_unlock(&s->lock);
-	if (ready)
-		queue_place(t, READY_WOKEN);
 }
 
 /* ---- the calling task ---- */
