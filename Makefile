@@ -25,7 +25,7 @@ help:
 #: make fuzz           fuzzes parser and decoder   make fuzz-replay  the known inputs only
 #: make check-config CONF=FILE   checks a socle.conf without booting it
 #: make bench-exits    instructions per kind of VM exit
-#: make bench-sched    who gets how much of the CPUs, and how late; writes build/report/sched.html
+#: make bench-sched    who gets how much of the CPUs, and how late; writes build/report/sched.html (K='SCENE POLICY ...')
 #: make bench-linux    Linux in Socle beside Linux without it
 #: make clean          removes build/
 #: Missing Debian packages are installed first (scripts/deps).
@@ -122,7 +122,7 @@ lint:
 bench-exits: all
 	@scripts/bench-exits --build $(B)
 bench-sched: all
-	@scripts/bench-sched --build $(B)
+	@scripts/bench-sched --build $(B) $(if $(SECONDS),--seconds $(SECONDS)) $(K)
 bench-linux: all image
 	@scripts/bench-linux
 

@@ -25,7 +25,7 @@ $(G)/$(1).elf: $(2) $(GLIB) guests/bare/lib/link.ld
 endef
 $(foreach g,$(GBARE),$(eval $(call guest_rule,$(g),$(call guest_obj,guests/bare/$(g)/*))))
 # What a benchmark takes from a bare guest.
-GBENCH_MORE_ipi := $(call guest_obj,guests/bare/smp/cpus guests/bare/smp/start)
+$(foreach g,ipi sched hostile,$(eval GBENCH_MORE_$(g) := $(call guest_obj,guests/bare/smp/cpus guests/bare/smp/start)))
 $(foreach g,$(GBENCH),$(eval $(call guest_rule,bench-$(g),$(call guest_obj,guests/bench/$(g)) $(GBENCH_MORE_$(g)))))
 guests: $(GBARE:%=$(G)/%.elf) $(GBENCH:%=$(G)/bench-%.elf)
 .PHONY: guests

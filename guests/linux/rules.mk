@@ -4,8 +4,8 @@ L := $(B)/guests/linux
 LCFLAGS := -std=gnu17 -Os -g0 -ffreestanding -fno-builtin -nostdlib -static -fno-pic -fno-pie -Wl,-no-pie -fno-stack-protector \
 	-fcf-protection=none -fno-asynchronous-unwind-tables -Wl,--build-id=none -Wl,-z,noexecstack $(WARN)
 LTESTS := $(wildcard guests/linux/tests/*)
-LFILES := $(L)/init=/init $(L)/measure=/bin/measure $(L)/kerneltext=/bin/kerneltext guests/linux/rc=/etc/rc guests/linux/motd=/etc/motd \
-	guests/linux/profile=/etc/profile guests/linux/power-button=/etc/acpi/PWRF/00000080 \
+LFILES := $(L)/init=/init $(L)/measure=/bin/measure $(L)/kerneltext=/bin/kerneltext $(L)/forks=/bin/forks \
+	guests/linux/rc=/etc/rc guests/linux/motd=/etc/motd guests/linux/profile=/etc/profile guests/linux/power-button=/etc/acpi/PWRF/00000080 \
 	$(L)/button.ko=/lib/modules/button.ko $(L)/evdev.ko=/lib/modules/evdev.ko
 
 # What make image, make run and the tests put on the boot volume when they are told nothing else.
