@@ -27,6 +27,7 @@ static struct idt_gate idt[NR_VECTORS]; /* the same for all CPUs */
 static struct cpu_tables boot_cpu;
 static struct cpu *cpus[MAX_CPUS];
 static unsigned nr_cpus;
+char this_cpu_changes;
 
 struct cpu *cpu_get(unsigned index)
 {
