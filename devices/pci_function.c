@@ -222,7 +222,7 @@ void pci_remove(struct pci_function *f)
 
 unsigned pci_add_capability(struct pci_function *f, u8 id, unsigned length)
 {
-	unsigned at = MAX(f->capabilities_end, PCI_HEADER_END), link = PCI_CAPABILITIES;
+	unsigned at = MAX((unsigned)f->capabilities_end, (unsigned)PCI_HEADER_END), link = PCI_CAPABILITIES;
 
 	length = ALIGN_UP(length, 4u);
 	if (length < 4 || length > PCI_CONFIG_SIZE - at)

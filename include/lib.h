@@ -8,8 +8,16 @@
 #include "types.h"
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
-#define MIN(a, b) ((a) < (b) ? (a) : (b))
-#define MAX(a, b) ((a) > (b) ? (a) : (b))
+#define CONCAT_(a, b) a##b
+#define CONCAT(a, b) CONCAT_(a, b)
+#define PICK_(a, op, b, x, y)                                                                                \
+	__extension__({                                                                                      \
+		__typeof__((a)op(b) ? (a) : (b)) x = (a), y = (b);                                           \
+		x op y ? x : y;                                                                              \
+	})
+/* Each argument is evaluated once: it may be what another CPU changes. */
+#define MIN(a, b) PICK_(a, <, b, CONCAT(lesser_, __COUNTER__), CONCAT(lesser_, __COUNTER__))
+#define MAX(a, b) PICK_(a, >, b, CONCAT(greater_, __COUNTER__), CONCAT(greater_, __COUNTER__))
 #define BIT(n) ((u64)1 << (n))
 #define ALIGN_DOWN(x, a) ((x) & ~((a)-1))
 #define ALIGN_UP(x, a) (((x) + (a)-1) & ~((a)-1))
