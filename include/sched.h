@@ -11,18 +11,33 @@
 struct sched_cpu;
 struct sched_group;
 
+/* A place in a tree by a key, such as time. */
+struct vnode {
+	struct vnode *left, *right, *parent;
+	u64 key;
+	u32 rank;
+};
+struct vtree {
+	struct vnode *root, *first;
+	u32 seed;
+};
+
 /* ---- timers ---- */
 /* A timer belongs to the CPU that armed it last and fires there, in hypervisor context. Who arms and
  * cancels the same timer from several CPUs does so under a lock of his own. */
 struct timer {
-	struct list node;
-	u64 deadline; /* absolute TSC */
+	union {
+		struct list near;
+		struct vnode far;
+	};
+	u64 deadline; /* absolute TSC; of one that fire() armed not before the time when it ran */
 	void (*fire)(void *opaque);
 	void *opaque;
 	struct spinlock *lock;     /* held while fire() runs, and by all who arm or cancel; may be NULL */
 	struct sched_group *group; /* who pays for fire(); NULL: whoever runs. Set after timer_init() */
 	struct sched_cpu *cpu;     /* where it is armed or firing; NULL: neither. Atomic */
 	bool armed;
+	bool is_far; /* while it is armed: which of the CPU's two parts it is in */
 };
 /* lock NULL: only the task that owns the timer arms and cancels it, holding no lock that fire() takes. */
 void timer_init(struct timer *t, void (*fire)(void *opaque), void *opaque, struct spinlock *lock);
@@ -95,17 +110,6 @@ struct task_times {
 	u64 run, ready, blocked, hypervisor;
 };
 
-/* A place in a tree of tasks by virtual time. */
-struct vnode {
-	struct vnode *left, *right, *parent;
-	u64 key;
-	u32 rank;
-};
-struct vtree {
-	struct vnode *root, *first;
-	u32 seed;
-};
-
 struct task {
 	struct vnode node; /* in the run queue; its key is the effective virtual time */
 	u64 *sp;           /* where its registers are saved while it does not run */
@@ -169,8 +173,12 @@ struct sched_cpu {
 	u64 times_since; /* since when the scheduler's own time is not in `times` */
 
 	struct spinlock timer_lock;
-	struct list timers;   /* by deadline */
+	struct list near; /* the next timers, by deadline, and how many; see timer.c */
+	unsigned nr_near;
+	struct vtree far;     /* the others */
+	u64 far_from;         /* the first deadline of those, ~0: there are none */
 	struct timer *firing; /* whose fire() runs, or is about to */
+	u64 firing_end; /* deadlines before this one fire in the timer_run() that goes on, 0: none does */
 	bool fire_cancelled;
 
 	struct spinlock work_lock;

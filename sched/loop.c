@@ -10,7 +10,8 @@ int sched_init(bool (*idle)(void))
 		return ERR_NOMEM;
 	s->first_key = VT_NONE;
 	s->times_since = tsc_now();
-	list_init(&s->timers);
+	list_init(&s->near);
+	s->far_from = ~(u64)0;
 	list_init(&s->work);
 	s->index = this_cpu()->index;
 	s->next_deadline = ~(u64)0;

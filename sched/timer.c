@@ -1,13 +1,107 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Deadline queue of one CPU: a list sorted by deadline. A machine has a handful of timers armed, most
- * of them re-armed near the end, so insertion searches from the tail. */
+/* Deadline queue of one CPU. The next few timers are a sorted list, which is all that a machine with few
+ * guests needs; those behind them are a tree, so that what the devices of hundreds of guests have armed costs
+ * O(log n) steps. No timer of the list is later than one of the tree, and the list is empty only when both
+ * are. */
 #include "internal.h"
+
+#define NEAR_MOST 8 /* timers of the list */
+#define COLD __attribute__((noinline))
+
+/* ---- both parts; with the timer lock ---- */
+
+static inline struct timer *near_entry(const struct list *n)
+{
+	return list_entry(n, struct timer, near);
+}
+
+static struct timer *first_of(struct sched_cpu *s)
+{
+	return list_empty(&s->near) ? NULL : near_entry(s->near.next);
+}
+
+static void far_changed(struct sched_cpu *s)
+{
+	s->far_from = s->far.first ? s->far.first->key : ~(u64)0;
+}
+
+COLD static void far_insert(struct sched_cpu *s, struct timer *t)
+{
+	t->far.key = t->deadline;
+	t->is_far = true;
+	vtree_insert(&s->far, &t->far);
+	far_changed(s);
+}
+
+COLD static void far_remove(struct sched_cpu *s, struct timer *t)
+{
+	vtree_remove(&s->far, &t->far);
+	t->is_far = false;
+	far_changed(s);
+}
+
+/* The list is too long. */
+COLD static void move_out(struct sched_cpu *s)
+{
+	struct timer *last = near_entry(s->near.prev);
+	list_remove(&last->near);
+	s->nr_near--;
+	far_insert(s, last);
+}
+
+/* The list is empty. */
+COLD static void move_in(struct sched_cpu *s)
+{
+	struct timer *first = list_entry(s->far.first, struct timer, far);
+	far_remove(s, first);
+	list_insert(&s->near, &first->near);
+	s->nr_near++;
+}
+
+/* Most timers are armed again near the end of the list: from there. */
+static inline void deadline_insert(struct sched_cpu *s, struct timer *t, u64 deadline)
+{
+	struct list *head = &s->near, *pos = head;
+	t->deadline = deadline;
+	if (unlikely(deadline > s->far_from)) {
+		far_insert(s, t);
+		return;
+	}
+	while (pos->prev != head && near_entry(pos->prev)->deadline > deadline)
+		pos = pos->prev;
+	list_insert(pos, &t->near);
+	if (unlikely(++s->nr_near > NEAR_MOST))
+		move_out(s);
+}
+
+static inline void deadline_remove(struct sched_cpu *s, struct timer *t)
+{
+	if (unlikely(t->is_far)) {
+		far_remove(s, t);
+		return;
+	}
+	list_remove(&t->near);
+	if (unlikely(!--s->nr_near && s->far.first))
+		move_in(s);
+}
+
+/* Whether t, which is armed here or was, is in the right place for that deadline: a slice that begins anew.
+ */
+static inline bool stays(const struct sched_cpu *s, const struct timer *t, u64 deadline)
+{
+	const struct list *head = &s->near, *before = t->near.prev, *behind = t->near.next;
+	if (!t->armed || t->is_far || (before != head && near_entry(before)->deadline > deadline))
+		return false;
+	return behind == head ? deadline <= s->far_from : near_entry(behind)->deadline > deadline;
+}
+
+/* ---- all ---- */
 
 /* With the timer lock, on any CPU: a task that is to give up the CPU is a deadline that has passed. */
 static void next_update(struct sched_cpu *s)
 {
-	u64 next =
-	    list_empty(&s->timers) ? ~(u64)0 : list_entry(s->timers.next, struct timer, node)->deadline;
+	const struct list *first = s->near.next;
+	u64 next = first == &s->near ? ~(u64)0 : near_entry(first)->deadline;
 	if (unlikely(__atomic_load_n(&s->resched, __ATOMIC_RELAXED)))
 		next = 0;
 	__atomic_store_n(&s->next_deadline, next, __ATOMIC_RELAXED);
@@ -23,20 +117,16 @@ void timer_update_next(struct sched_cpu *s)
 void timer_init(struct timer *t, void (*fire)(void *opaque), void *opaque, struct spinlock *lock)
 {
 	*t = (struct timer){.fire = fire, .opaque = opaque, .lock = lock};
-	list_init(&t->node);
 }
 
-/* With the timer lock of s. A fire() that is on its way does not begin; see timer_fire(). */
-static bool take_back(struct sched_cpu *s, struct timer *t)
+/* With the timer lock of s, which t belongs to. A fire() that is on its way does not begin; see timer_fire().
+ */
+static inline void take_back(struct sched_cpu *s, struct timer *t)
 {
-	bool was_armed = t->armed;
-	if (was_armed)
-		list_remove(&t->node);
-	if (s->firing == t)
+	if (likely(t->armed))
+		deadline_remove(s, t);
+	else if (s->firing == t)
 		__atomic_store_n(&s->fire_cancelled, true, __ATOMIC_RELAXED);
-	t->armed = false;
-	__atomic_store_n(&t->cpu, NULL, __ATOMIC_RELEASE);
-	return was_armed;
 }
 
 static void wait_for_fire(const struct sched_cpu *s, const struct timer *t)
@@ -54,7 +144,10 @@ bool timer_cancel(struct timer *t)
 		return false;
 	spin_lock(&s->timer_lock);
 	if (t->cpu == s) { /* else it has fired meanwhile */
-		was_armed = take_back(s, t);
+		was_armed = t->armed;
+		take_back(s, t);
+		t->armed = false;
+		__atomic_store_n(&t->cpu, NULL, __ATOMIC_RELEASE);
 		next_update(s);
 	}
 	spin_unlock(&s->timer_lock);
@@ -66,19 +159,22 @@ bool timer_cancel(struct timer *t)
 void timer_set(struct timer *t, u64 deadline_tsc)
 {
 	struct sched_cpu *s = self();
-	struct list *head = &s->timers, *pos = head;
 	struct sched_cpu *old = __atomic_load_n(&t->cpu, __ATOMIC_ACQUIRE);
 	if (unlikely(old && old != s))
 		timer_cancel(t);
 	spin_lock(&s->timer_lock);
-	if (t->cpu == s)
-		take_back(s, t);
-	t->deadline = deadline_tsc;
-	t->armed = true;
-	__atomic_store_n(&t->cpu, s, __ATOMIC_RELEASE);
-	while (pos->prev != head && list_entry(pos->prev, struct timer, node)->deadline > deadline_tsc)
-		pos = pos->prev;
-	list_insert(pos, &t->node);
+	/* What a handler arms that is due at once waits for the next timer_run(), behind all that this one
+	 * fires: a guest's periodic timer could keep it going for ever. */
+	deadline_tsc = MAX(deadline_tsc, s->firing_end);
+	if (t->cpu == s && stays(s, t, deadline_tsc)) {
+		t->deadline = deadline_tsc;
+	} else {
+		if (t->cpu == s)
+			take_back(s, t);
+		t->armed = true;
+		__atomic_store_n(&t->cpu, s, __ATOMIC_RELEASE);
+		deadline_insert(s, t, deadline_tsc);
+	}
 	next_update(s);
 	spin_unlock(&s->timer_lock);
 }
@@ -121,26 +217,18 @@ static void timer_fire(struct sched_cpu *s, struct timer *t)
 
 void timer_run(u64 now)
 {
-	/* A handler may arm timers that are due at once: those wait for the next run, or a guest's
-	 * periodic timer could keep us here for ever. */
 	struct sched_cpu *s = self();
-	struct list *head = &s->timers, due;
-	list_init(&due);
 	spin_lock(&s->timer_lock);
-	while (!list_empty(head) && list_entry(head->next, struct timer, node)->deadline <= now) {
-		struct list *n = head->next;
-		list_remove(n);
-		list_insert(&due, n);
-	}
-	next_update(s);
-	while (!list_empty(&due)) {
-		struct timer *t = list_entry(due.next, struct timer, node);
-		list_remove(&t->node);
+	s->firing_end = now + 1;
+	for (struct timer *t; (t = first_of(s)) && t->deadline <= now;) {
+		deadline_remove(s, t);
 		t->armed = false;
 		s->fire_cancelled = false;
 		s->firing = t;
 		spin_unlock(&s->timer_lock);
 		timer_fire(s, t); /* returns with the lock */
 	}
+	s->firing_end = 0;
+	next_update(s);
 	spin_unlock(&s->timer_lock);
 }

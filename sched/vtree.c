@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tasks in the order of their virtual time: a treap, a search tree that random ranks keep shallow.
- * Insertion and removal take O(log n) steps as expected, the first node none. Equal keys keep the order
- * in which they came. */
+/* Tasks in the order of their virtual time, timers in that of their deadlines: a treap, a search tree that
+ * random ranks keep shallow. Insertion and removal take O(log n) steps as expected, the first node none.
+ * Equal keys keep the order in which they came. */
 #include "internal.h"
 
 static u32 next_rank(struct vtree *tree)

@@ -11,18 +11,18 @@
 #include "host.h"
 #include "sched.h"
 
-#define TIMERS 16
+#define TIMERS 300
 static struct sched_cpu sched;
 static struct cpu cpu = {.sched = &sched};
 static struct timer timers[TIMERS];
-static unsigned order[64], fired;
+static unsigned order[2 * TIMERS], fired;
 static void (*in_handler)(unsigned i);
 
 static void fire(void *opaque)
 {
 	struct timer *t = opaque;
 	assert_false(t->armed);
-	assert_true(fired < 64);
+	assert_true(fired < ARRAY_SIZE(order));
 	order[fired++] = (unsigned)(t - timers);
 	if (in_handler)
 		in_handler((unsigned)(t - timers));
@@ -32,7 +32,9 @@ static int setup(void **state)
 {
 	(void)state;
 	fake_cpu = &cpu;
-	list_init(&sched.timers);
+	memset(&sched, 0, sizeof(sched));
+	list_init(&sched.near);
+	sched.far_from = ~(u64)0;
 	sched.next_deadline = ~(u64)0;
 	for (unsigned i = 0; i < TIMERS; i++)
 		timer_init(&timers[i], fire, &timers[i], NULL);
@@ -115,8 +117,8 @@ static void rearmed_in_its_handler(void **state)
 	timer_run(10);
 	assert_int_equal(fired, 2);
 	assert_true(timers[0].armed && timers[1].armed);
-	assert_int_equal(timer_next(), 0);
-	timer_run(10);
+	assert_in_range(timer_next(), 0, 11);
+	timer_run(11);
 	assert_int_equal(fired, 4);
 }
 
@@ -136,7 +138,6 @@ static void cancelled_by_another_handler(void **state)
 	assert_int_equal(fired, 2);
 	assert_int_equal(order[1], 2);
 	assert_false(timers[1].armed);
-	assert_true(list_empty(&timers[1].node));
 }
 
 static void move_next(unsigned i)
@@ -158,31 +159,81 @@ static void moved_by_another_handler(void **state)
 	assert_int_equal(fired, 2);
 }
 
-/* Against a plain list of deadlines. */
-static void random_operations(void **state)
+/* The next few in the list, the others in the tree, none earlier there; against a plain array of deadlines.
+ */
+static void check_queue(void)
+{
+	u64 next = ~(u64)0;
+	unsigned armed = 0, near = 0;
+	for (unsigned k = 0; k < TIMERS; k++) {
+		armed += timers[k].armed;
+		if (timers[k].armed && timers[k].deadline < next)
+			next = timers[k].deadline;
+		if (timers[k].armed && timers[k].is_far)
+			assert_true(timers[k].deadline >=
+				    list_entry(sched.near.prev, struct timer, near)->deadline);
+	}
+	list_for_each(n, &sched.near) near++;
+	assert_int_equal(near, sched.nr_near);
+	assert_in_range(near, armed ? 1 : 0, 8);
+	assert_true(timer_next() == next);
+}
+
+static void random_operations(unsigned count, u64 ahead)
 {
 	u64 now = 0;
-	(void)state;
 	srand(1);
 	for (unsigned step = 0; step < 20000; step++) {
-		unsigned i = (unsigned)rand() % TIMERS;
-		u64 next = ~(u64)0;
+		unsigned i = (unsigned)rand() % count;
 		fired = 0;
 		if (rand() % 3)
-			timer_set(&timers[i], now + (u64)rand() % 64);
+			timer_set(&timers[i], now + (u64)rand() % ahead);
 		else if (rand() % 2)
 			timer_cancel(&timers[i]);
 		else
 			timer_run(now += (u64)rand() % 32);
 		for (unsigned k = 1; k < fired; k++)
 			assert_true(timers[order[k - 1]].deadline <= timers[order[k]].deadline);
-		for (unsigned k = 0; k < TIMERS; k++) {
-			if (timers[k].armed && timers[k].deadline < next)
-				next = timers[k].deadline;
-			assert_int_equal(timers[k].armed, !list_empty(&timers[k].node));
-		}
-		assert_true(timer_next() == next);
+		for (unsigned k = 0; k < fired; k++)
+			assert_true(timers[order[k]].deadline <= now && !timers[order[k]].armed);
+		check_queue();
 	}
+}
+
+static void random_operations_few(void **state)
+{
+	(void)state;
+	random_operations(6, 64);
+}
+
+static void random_operations_many(void **state)
+{
+	(void)state;
+	random_operations(TIMERS, 1000);
+}
+
+/* Each is armed again in its handler, as a periodic timer of each of many guests: all have their turn. */
+static void arm_later(unsigned i)
+{
+	timer_set(&timers[i], timers[i].deadline + 1000 + i);
+}
+
+static void many_periods(void **state)
+{
+	unsigned counts[TIMERS] = {0};
+	(void)state;
+	in_handler = arm_later;
+	for (unsigned i = 0; i < TIMERS; i++)
+		timer_set(&timers[i], 1000 + i);
+	for (u64 now = 0; now < 200000; now += 100) {
+		fired = 0;
+		timer_run(now);
+		for (unsigned k = 0; k < fired; k++)
+			counts[order[k]]++;
+		check_queue();
+	}
+	for (unsigned i = 0; i < TIMERS; i++)
+		assert_in_range(counts[i], (200000 - 200) / (1000 + i) - 1, 200000 / (1000 + i));
 }
 
 int main(void)
@@ -195,7 +246,9 @@ int main(void)
 	    cmocka_unit_test_setup(rearmed_in_its_handler, setup),
 	    cmocka_unit_test_setup(cancelled_by_another_handler, setup),
 	    cmocka_unit_test_setup(moved_by_another_handler, setup),
-	    cmocka_unit_test_setup(random_operations, setup),
+	    cmocka_unit_test_setup(random_operations_few, setup),
+	    cmocka_unit_test_setup(random_operations_many, setup),
+	    cmocka_unit_test_setup(many_periods, setup),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
