@@ -217,6 +217,9 @@ void task_wake(struct task *t);
 void task_block(void);
 /* The calling task lets others run first. */
 void task_yield(void);
+/* The calling task, which is about to yield, lets one of its group run in its place: next on this CPU, unless
+ * another group's is far behind. False: that one waits for no CPU, or must not come to this one. */
+bool task_give_place(struct task *t);
 /* Whether the calling task is to call task_yield() before it goes on. */
 static inline bool task_should_yield(void)
 {

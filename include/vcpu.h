@@ -79,8 +79,11 @@ struct vcpu {
 	struct vmcs vmcs;
 	u64 eoi_exit[4]; /* the EOI-exit bitmaps as the VMCS has them */
 	u16 vpid;
-	u32 tpr_threshold;   /* as the VMCS has it; not with virtual-interrupt delivery */
-	bool halted_off;     /* halted with interrupts off and no NMI to come; atomic */
+	u32 tpr_threshold; /* as the VMCS has it; not with virtual-interrupt delivery */
+	bool halted_off;   /* halted with interrupts off and no NMI to come; atomic */
+	/* For those of its VM that spin, atomic (vcpu/spin.c): it is not in the guest's kernel; it spins
+	 * itself; and was not chosen for that. While it waits for a CPU. */
+	bool left_user, spins, passed;
 	bool access_refused; /* its APIC is not where the processor virtualizes it in memory */
 	struct vcpu_extra extra;
 	struct cpu *loaded_on; /* CPU whose registers hold ours */
@@ -128,6 +131,7 @@ struct guest {
 	struct guest_clock clock;
 	u64 tsc_start; /* host TSC when the VM started: the guest's zero */
 	struct sched_group group;
+	unsigned last_helped;          /* the vCPU that one which spun gave its place to; atomic */
 	unsigned nr_vcpus, nr_running; /* nr_running: tasks that have not ended; atomic */
 	struct vcpu *vcpus[GUEST_MAX_VCPUS];
 	enum guest_stop stop; /* atomic; first reason wins */

@@ -41,6 +41,8 @@ bool task_allowed(const struct task *t, const struct sched_cpu *s);
 /* With the lock of t->cpu. One that its cap has parked stays out. */
 void queue_insert(struct sched_cpu *s, struct task *t, enum ready_why why);
 void queue_remove(struct sched_cpu *s, struct task *t);
+/* As its key says, and no more. */
+void queue_put(struct sched_cpu *s, struct task *t);
 /* Makes the CPU look at its work and its queue again. */
 void queue_resched(struct sched_cpu *s);
 /* Puts a task that is ready and in no queue where it may run; without locks. */

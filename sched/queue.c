@@ -73,6 +73,13 @@ static void frame_enter(struct sched_cpu *s, struct task *t)
 	t->vt = MIN(t->vt, s->svt + frame);
 }
 
+void queue_put(struct sched_cpu *s, struct task *t)
+{
+	t->queued = true;
+	vtree_insert(&s->ready, &t->node);
+	queue_publish(s, 1);
+}
+
 void queue_insert(struct sched_cpu *s, struct task *t, enum ready_why why)
 {
 	u64 now = tsc_now();
@@ -83,9 +90,7 @@ void queue_insert(struct sched_cpu *s, struct task *t, enum ready_why why)
 	if (why != READY_RAN)
 		frame_enter(s, t);
 	policy->ready(t, s, why, now);
-	t->queued = true;
-	vtree_insert(&s->ready, &t->node);
-	queue_publish(s, 1);
+	queue_put(s, t);
 	if (s->current)
 		turn_shorten(s, t, now);
 	else if (s != self())

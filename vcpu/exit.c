@@ -47,13 +47,6 @@ static void exit_cache_flush(struct vcpu *v)
 	vcpu_skip();
 }
 
-/* It has waited in a loop for longer than a lock is held: whom it waits for may not be running. */
-static void exit_pause(struct vcpu *v)
-{
-	vcpu_skip();
-	vcpu_yield(v);
-}
-
 static void exit_vmcall(struct vcpu *v)
 {
 	const struct guest_config *c = &v->guest->config;

@@ -99,3 +99,4 @@ void exit_apic_write(struct vcpu *v);
 void exit_virtualized_eoi(struct vcpu *v);
 void exit_tpr_below_threshold(struct vcpu *v);
 void exit_task_switch(struct vcpu *v); /* task_switch.c */
+void exit_pause(struct vcpu *v);       /* spin.c */

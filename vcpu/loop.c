@@ -209,6 +209,8 @@ static inline bool vcpu_arm_deadline(struct vcpu *v)
 void vcpu_yield(struct vcpu *v)
 {
 	clock_leave(v);
+	if (v->guest->nr_vcpus > 1)
+		__atomic_store_n(&v->left_user, vcpu_cpl() != 0, __ATOMIC_RELAXED);
 	vcpu_charge_exit(v);
 	task_yield();
 	v->exit_time = (u32)rdtsc();

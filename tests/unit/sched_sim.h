@@ -21,8 +21,9 @@
 
 struct sim_task {
 	struct task task;
-	u64 burst, sleep; /* burst 0: it never sleeps */
-	u64 left, ends;   /* of this burst; when it would end, while it runs */
+	u64 burst, sleep;                 /* burst 0: it never sleeps */
+	void (*spun)(struct sim_task *t); /* instead of a sleep, and it yields: it may give its place */
+	u64 left, ends;                   /* of this burst; when it would end, while it runs */
 	u64 woken_at;
 	struct timer alarm;
 	unsigned wakes, late, switches; /* late: it ran more than a millisecond after its wake */
@@ -159,7 +160,11 @@ static void sim_dispatch(unsigned cpu)
 static void sim_leave(unsigned cpu, struct sim_task *t, bool blocks)
 {
 	t->left = t->ends - shim_tsc;
-	if (blocks) {
+	if (blocks && t->spun) {
+		t->left = t->burst;
+		t->spun(t);
+		task_yield();
+	} else if (blocks) {
 		timer_set(&t->alarm, shim_tsc + t->sleep);
 		task_block();
 	} else {

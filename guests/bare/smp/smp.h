@@ -55,6 +55,7 @@ void nmi_test(void);
 void hammer_test(void);
 void shoot_test(void);
 void locks_test(void);
+void holders_test(void);
 void emulation_test(void);
 void clocks_test(void);
 void alarms_test(void);

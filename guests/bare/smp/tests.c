@@ -43,6 +43,7 @@ IN_BOTH_MODES(nmi_test)
 IN_BOTH_MODES(hammer_test)
 IN_BOTH_MODES(shoot_test)
 IN_BOTH_MODES(locks_test)
+IN_BOTH_MODES(holders_test)
 IN_BOTH_MODES(emulation_test)
 IN_BOTH_MODES(clocks_test)
 IN_BOTH_MODES(alarms_test)
@@ -56,9 +57,9 @@ IN_BOTH_MODES(event_target_test)
 	    {"destinations-" #mode, destinations_test_##mode, 0}, {"nobody-" #mode, nobody_test_##mode, 0},  \
 	    {"lowest-" #mode, lowest_test_##mode, 0}, {"nmi-" #mode, nmi_test_##mode, 0},                    \
 	    {"hammer-" #mode, hammer_test_##mode, 0}, {"shoot-" #mode, shoot_test_##mode, 0},                \
-	    {"locks-" #mode, locks_test_##mode, 0}, {"clocks-" #mode, clocks_test_##mode, 0},                \
-	    {"alarms-" #mode, alarms_test_##mode, 0}, {"events-" #mode, events_test_##mode, 0},              \
-	    {"event-target-" #mode, event_target_test_##mode, 0},                                            \
+	    {"locks-" #mode, locks_test_##mode, 0}, {"holders-" #mode, holders_test_##mode, 0},              \
+	    {"clocks-" #mode, clocks_test_##mode, 0}, {"alarms-" #mode, alarms_test_##mode, 0},              \
+	    {"events-" #mode, events_test_##mode, 0}, {"event-target-" #mode, event_target_test_##mode, 0},  \
 	{                                                                                                    \
 		"emulation-" #mode, emulation_test_##mode, 0                                                 \
 	}
