@@ -151,15 +151,16 @@ struct sched_cpu_times {
 
 /* What a CPU's scheduler knows; struct cpu points to it. */
 struct sched_cpu {
-	u64 next_deadline;    /* of the first timer, 0 when the task is to give up the CPU, ~0: none */
+	u64 next_deadline;    /* the least of the next two, 0 when the task is to give up the CPU, ~0: none */
+	u64 first_deadline;   /* of the first timer, ~0: none; atomic */
+	u64 slice_end;        /* when the running task's slice is over, ~0: never */
 	bool resched;         /* the running task is to give up the CPU; atomic */
 	unsigned index;       /* of the CPU */
 	struct task *current; /* NULL in the scheduler's own context; written under the lock */
 	u64 *sp;              /* the scheduler's context while a task runs */
 	struct task *left;    /* has just switched to the scheduler's context */
 	bool left_portable;   /* and its leave() was called */
-	struct timer slice;
-	bool (*idle)(void); /* a bit of something useful before halting; true: there is more; may be NULL */
+	bool (*idle)(void);   /* a bit of something useful before halting; true: there is more; may be NULL */
 
 	struct spinlock lock;
 	struct vtree ready;

@@ -6,14 +6,17 @@
  * beyond the next one. Warp ends after warp_limit of running, and comes back after `unwarp`. */
 #include "internal.h"
 
-#define ALLOWANCE_NS 5000000u
+#define ALLOWANCE (5 * sched_const.ms)
+
+static u64 us_to_ticks(unsigned us)
+{
+	return ns_to_tsc((u64)us * 1000);
+}
 
 static bool may_warp(struct task *t, u64 now)
 {
 	const struct sched_group *g = t->group;
-	if (!g->warp)
-		return false;
-	if (t->unwarped && now - t->unwarped_since < ns_to_tsc((u64)g->unwarp * 1000))
+	if (t->unwarped && now - t->unwarped_since < us_to_ticks(g->unwarp))
 		return false;
 	if (t->unwarped) {
 		t->unwarped = false;
@@ -22,10 +25,15 @@ static bool may_warp(struct task *t, u64 now)
 	return true;
 }
 
-static u64 warp_of(struct task *t, u64 now)
+__attribute__((noinline)) static u64 warp_now(struct task *t, u64 now)
 {
-	u64 warp = may_warp(t, now) ? ns_to_tsc((u64)t->group->warp * 1000) * VT_PER_TICK : 0;
+	u64 warp = may_warp(t, now) ? us_to_ticks(t->group->warp) * VT_PER_TICK : 0;
 	return MIN(warp, t->vt);
+}
+
+static inline u64 warp_of(struct task *t, u64 now)
+{
+	return likely(!t->group->warp) ? 0 : warp_now(t, now);
 }
 
 static void bvt_ready(struct task *t, const struct sched_cpu *s, enum ready_why why, u64 now)
@@ -45,7 +53,7 @@ static void bvt_ran(struct task *t, u64 ticks, u64 vticks, u64 now)
 	if (!g->warp || t->unwarped)
 		return;
 	t->warp_ran += ticks;
-	if (g->warp_limit && t->warp_ran >= ns_to_tsc((u64)g->warp_limit * 1000)) {
+	if (g->warp_limit && t->warp_ran >= us_to_ticks(g->warp_limit)) {
 		t->unwarped = true;
 		t->unwarped_since = now;
 	}
@@ -54,12 +62,12 @@ static void bvt_ran(struct task *t, u64 ticks, u64 vticks, u64 now)
 /* Until it is the allowance ahead of the next one, or its warp is used up. */
 static u64 bvt_slice(struct task *t, const struct task *next, u64 now)
 {
-	u64 allowance = ns_to_tsc(ALLOWANCE_NS), own = t->vt - warp_of(t, now), slice = allowance;
+	u64 own = t->vt - warp_of(t, now), slice = ALLOWANCE;
 	const struct sched_group *g = t->group;
 	if (next && next->node.key > own)
 		slice += (next->node.key - own) * g->weight / (VT_ONE * MAX(g->runnable, 1u));
 	if (g->warp && g->warp_limit && !t->unwarped) {
-		u64 limit = ns_to_tsc((u64)g->warp_limit * 1000);
+		u64 limit = us_to_ticks(g->warp_limit);
 		slice = MIN(slice, limit > t->warp_ran ? limit - t->warp_ran : 1);
 	}
 	return slice;
@@ -68,12 +76,12 @@ static u64 bvt_slice(struct task *t, const struct task *next, u64 now)
 static u64 bvt_preempts(struct task *woken, struct task *current, u64 ran, u64 now)
 {
 	u64 own = current->vt + group_vticks(current->group, ran);
-	u64 effective = own - MIN(warp_of(current, now), own), allowance = ns_to_tsc(ALLOWANCE_NS);
+	u64 effective = own - MIN(warp_of(current, now), own);
 	if (warp_of(woken, now) && woken->node.key < effective)
 		return 0;
 	/* Without warp, only after the allowance. */
 	u64 ahead = effective > woken->node.key ? effective - woken->node.key : 0;
-	u64 room = group_vticks(current->group, allowance);
+	u64 room = group_vticks(current->group, ALLOWANCE);
 	return ahead >= room ? 0 : (room - ahead) * current->group->weight / VT_ONE + 1;
 }
 

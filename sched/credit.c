@@ -5,14 +5,14 @@
  * when he wakes; a minimum run keeps switches rare, a maximum keeps everybody's turn near. */
 #include "internal.h"
 
-#define KEEP_NS 10000000u     /* credit that outlasts a sleep, at the default weight */
-#define RUN_LEAST_NS 1000000u /* before a wake may preempt */
-#define RUN_MOST_NS 10000000u
+#define KEEP (10 * sched_const.ms) /* credit that outlasts a sleep, at the default weight */
+#define RUN_LEAST sched_const.ms   /* before a wake may preempt */
+#define RUN_MOST (10 * sched_const.ms)
 
 static void credit_ready(struct task *t, const struct sched_cpu *s, enum ready_why why, u64 now)
 {
 	(void)now;
-	u64 keep = ns_to_tsc(KEEP_NS) * VT_PER_TICK;
+	u64 keep = KEEP * VT_PER_TICK;
 	if (why == READY_WOKEN)
 		t->vt = MAX(t->vt, s->svt - MIN(keep, s->svt));
 	t->node.key = t->vt;
@@ -29,22 +29,21 @@ static u64 credit_slice(struct task *t, const struct task *next, u64 now)
 {
 	(void)now;
 	const struct sched_group *g = t->group;
-	u64 slice = ns_to_tsc(RUN_LEAST_NS), most = ns_to_tsc(RUN_MOST_NS) / 2;
+	u64 slice = RUN_LEAST;
 	if (!next)
-		return 2 * most;
+		return RUN_MOST;
 	if (next->node.key > t->vt)
 		slice += (next->node.key - t->vt) * g->weight / (VT_ONE * MAX(g->runnable, 1u));
 	/* Half the most beyond: equal ones do not take turns at the least. */
-	return MIN(slice + most, 2 * most);
+	return MIN(slice + RUN_MOST / 2, RUN_MOST);
 }
 
 static u64 credit_preempts(struct task *woken, struct task *current, u64 ran, u64 now)
 {
 	(void)now;
-	u64 least = ns_to_tsc(RUN_LEAST_NS);
 	if (woken->node.key >= current->vt + group_vticks(current->group, ran))
 		return ~(u64)0;
-	return ran >= least ? 0 : least - ran;
+	return ran >= RUN_LEAST ? 0 : RUN_LEAST - ran;
 }
 
 const struct sched_policy sched_credit = {

@@ -2,8 +2,6 @@
 /* A VM for the scheduler: its weight, shared among its tasks that can run, its cap, its parameters. */
 #include "internal.h"
 
-#define CAP_PERIOD_NS 20000000u /* a capped VM may run this long times its cap at a stretch */
-
 void sched_group_init(struct sched_group *g)
 {
 	*g = (struct sched_group){.weight = SCHED_WEIGHT_DEFAULT};
@@ -52,13 +50,13 @@ u64 group_vticks(const struct sched_group *g, u64 ticks)
 /* ---- cap: a budget that grows with time, up to what a period gives, and is spent by running ---- */
 static i64 cap_most(const struct sched_group *g)
 {
-	return (i64)(ns_to_tsc(CAP_PERIOD_NS) * g->cap / 100);
+	return (i64)(sched_const.cap_period * g->cap / 100);
 }
 
 static void budget_grow(struct sched_group *g, u64 now)
 {
 	if (now > g->budget_since) {
-		u64 most = ns_to_tsc(CAP_PERIOD_NS) * 100; /* nothing overflows after a long sleep */
+		u64 most = sched_const.cap_period * 100; /* nothing overflows after a long sleep */
 		g->budget += (i64)(MIN(now - g->budget_since, most) * g->cap / 100);
 		g->budget_since = now;
 	}
@@ -75,11 +73,11 @@ void group_spend(struct sched_group *g, u64 ticks, u64 now)
 	spin_unlock(&g->lock);
 }
 
-u64 group_budget(struct sched_group *g, u64 now, u64 *wait)
+u64 group_budget_left(struct sched_group *g, u64 now, u64 *wait)
 {
 	unsigned cap = g->cap;
-	if (!cap)
-		return ~(u64)0;
+	if (unlikely(!cap)) /* it was taken away this moment */
+		return NEVER;
 	spin_lock(&g->lock);
 	budget_grow(g, now);
 	i64 budget = g->budget, resume = cap_most(g) / 2;

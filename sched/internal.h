@@ -8,7 +8,17 @@
 #define VT_ONE 65536u
 #define VT_PER_TICK (VT_ONE / SCHED_WEIGHT_DEFAULT)
 #define VT_NONE (~(u64)0)
-#define LEAD_NS 5000000u /* how far behind, at the default weight, makes a task worth moving here */
+#define NEVER (~(u64)0)
+
+/* In TSC ticks, or in virtual time at the default weight; set by sched_init(). */
+struct sched_constants {
+	u64 ms;
+	u64 lead, lead_vt; /* how far behind makes a task worth moving to another CPU */
+	u64 frame_vt;      /* how far a task's time may be from that of a CPU it comes to */
+	u64 cap_period;    /* a capped VM may run this long times its cap at a stretch */
+};
+extern struct sched_constants sched_const;
+void sched_constants_init(void);
 
 enum ready_why { READY_WOKEN, READY_RAN, READY_MOVED };
 
@@ -39,7 +49,7 @@ extern u64 sched_online; /* CPUs whose scheduler's loop runs, by index; atomic *
 struct sched_cpu *task_lock(struct task *t);
 bool task_allowed(const struct task *t, const struct sched_cpu *s);
 /* With the lock of t->cpu. One that its cap has parked stays out. */
-void queue_insert(struct sched_cpu *s, struct task *t, enum ready_why why);
+void queue_insert(struct sched_cpu *s, struct task *t, enum ready_why why, u64 now);
 void queue_remove(struct sched_cpu *s, struct task *t);
 /* As its key says, and no more. */
 void queue_put(struct sched_cpu *s, struct task *t);
@@ -47,11 +57,11 @@ void queue_put(struct sched_cpu *s, struct task *t);
 void queue_resched(struct sched_cpu *s);
 /* Puts a task that is ready and in no queue where it may run; without locks. */
 void queue_place(struct task *t, enum ready_why why);
+/* The same, with the lock of its CPU, which is released. */
+void queue_place_locked(struct sched_cpu *s, struct task *t, enum ready_why why, u64 now);
 /* This CPU's next task, taken out of its queue and made the current one; NULL: there is none. */
 struct task *queue_take(struct sched_cpu *s);
 
-/* The CPU's virtual time, which nobody contended for, goes on to that of the others. */
-void frame_catch_up(struct sched_cpu *s);
 struct task *queue_first(const struct sched_cpu *s);
 /* Whether a task waits on another CPU that this one should rather run than the one with that key. */
 bool queue_elsewhere(const struct sched_cpu *s, u64 key);
@@ -68,17 +78,24 @@ u64 group_vticks(const struct sched_group *g, u64 ticks);
 /* Whether the task counts among those that share the weight. */
 void group_count(struct task *t, bool runnable, u64 now);
 void group_spend(struct sched_group *g, u64 ticks, u64 now);
+u64 group_budget_left(struct sched_group *g, u64 now, u64 *wait);
 /* Ticks that the cap leaves it, ~0 without one; at 0, *wait ticks until it may go on. */
-u64 group_budget(struct sched_group *g, u64 now, u64 *wait);
+static inline u64 group_budget(struct sched_group *g, u64 now, u64 *wait)
+{
+	return likely(!g->cap) ? NEVER : group_budget_left(g, now, wait);
+}
 
 /* ---- turn.c: the turn of the running task; all with the lock ---- */
+/* The latest virtual time of all CPUs; atomic. That of a CPU that nobody contended for goes on to it. */
+extern u64 sched_front;
+void turn_catch_up(struct sched_cpu *s);
 void turn_begin(struct sched_cpu *s, struct task *t, u64 now);
 /* Charges the running task up to now. */
 void turn_charge(struct sched_cpu *s, u64 now);
 void turn_end(struct sched_cpu *s, enum task_state state, u64 now);
 /* Another task waits now: the slice may end sooner. */
 void turn_shorten(struct sched_cpu *s, struct task *woken, u64 now);
-void turn_over(void *opaque); /* the slice's timer */
+void turn_over(struct sched_cpu *s); /* its slice is; without the lock */
 
 /* ---- loop.c ---- */
 /* After task_switch() to the scheduler's context. */
@@ -96,7 +113,7 @@ void times_account(struct task *t, u64 now, enum task_state state);
 void work_run(struct sched_cpu *s);
 
 /* ---- timer.c ---- */
-/* After resched has changed: next_deadline follows. On this CPU. */
+/* After resched or slice_end has changed: next_deadline follows. On this CPU. */
 void timer_update_next(struct sched_cpu *s);
 
 /* ---- switch.asm ---- */

@@ -14,8 +14,8 @@ int sched_init(bool (*idle)(void))
 	s->far_from = ~(u64)0;
 	list_init(&s->work);
 	s->index = this_cpu()->index;
-	s->next_deadline = ~(u64)0;
-	timer_init(&s->slice, turn_over, s, NULL);
+	s->next_deadline = s->first_deadline = s->slice_end = NEVER;
+	sched_constants_init();
 	s->idle = idle;
 	this_cpu()->sched = s;
 	return 0;
@@ -45,6 +45,8 @@ void task_left(struct sched_cpu *s)
 static void wait_for_interrupt(struct sched_cpu *s)
 {
 	times_cpu(s, tsc_now(), false);
+	s->slice_end = NEVER;
+	timer_update_next(s);
 	apic_timer_arm(timer_next());
 	if (s->idle && s->idle())
 		cpu_poll_interrupts();
@@ -64,9 +66,12 @@ static void resched_clear(struct sched_cpu *s)
 
 struct task *sched_next(struct sched_cpu *s)
 {
+	u64 now = tsc_now();
 	resched_clear(s);
-	timer_run(tsc_now());
-	work_run(s);
+	if (s->next_deadline <= now)
+		timer_run(now);
+	if (unlikely(!list_empty(&s->work))) /* who queues more from elsewhere makes us look again */
+		work_run(s);
 	return queue_take(s);
 }
 

@@ -4,8 +4,7 @@
  * behind, so that shares hold across CPUs. */
 #include "internal.h"
 
-#define LOOK_AT 8          /* tasks of another CPU's queue that may not be moved, before it gives up */
-#define FRAME_NS 50000000u /* how far a task's time may be from that of a CPU it comes to */
+#define LOOK_AT 8 /* tasks of another CPU's queue that may not be moved, before it gives up */
 
 u64 sched_online;
 
@@ -51,24 +50,13 @@ static void queue_publish(struct sched_cpu *s, int change)
 	__atomic_store_n(&s->first_key, s->ready.first ? s->ready.first->key : VT_NONE, __ATOMIC_RELAXED);
 }
 
-/* The time of a CPU that had nothing to do stood still. */
-void frame_catch_up(struct sched_cpu *s)
-{
-	u64 mask = __atomic_load_n(&sched_online, __ATOMIC_ACQUIRE), svt = s->svt;
-	for (; mask; mask &= mask - 1) {
-		struct sched_cpu *other = cpu_get((unsigned)__builtin_ctzll(mask))->sched;
-		svt = MAX(svt, __atomic_load_n(&other->svt, __ATOMIC_RELAXED));
-	}
-	__atomic_store_n(&s->svt, svt, __ATOMIC_RELAXED);
-}
-
 /* A task that comes from another CPU, or from a long sleep: where both CPUs were contended alike their
  * times agree and it keeps its own; else it neither starves here nor starves the others. */
 static void frame_enter(struct sched_cpu *s, struct task *t)
 {
 	if (!s->current && !s->nr_ready)
-		frame_catch_up(s);
-	u64 frame = ns_to_tsc(FRAME_NS) * VT_PER_TICK + 4 * group_vticks(t->group, ns_to_tsc(LEAD_NS));
+		turn_catch_up(s);
+	u64 frame = sched_const.frame_vt + 4 * group_vticks(t->group, sched_const.lead);
 	t->vt = MAX(t->vt, s->svt - MIN(s->svt, frame));
 	t->vt = MIN(t->vt, s->svt + frame);
 }
@@ -80,9 +68,8 @@ void queue_put(struct sched_cpu *s, struct task *t)
 	queue_publish(s, 1);
 }
 
-void queue_insert(struct sched_cpu *s, struct task *t, enum ready_why why)
+void queue_insert(struct sched_cpu *s, struct task *t, enum ready_why why, u64 now)
 {
-	u64 now = tsc_now();
 	if (t->queued || t->parked)
 		return;
 	if (s->current)
@@ -116,16 +103,16 @@ static bool cpu_is_idle(const struct sched_cpu *s)
  * that is much further ahead. */
 static struct sched_cpu *queue_choose(const struct task *t, enum ready_why why)
 {
+	struct sched_cpu *best = t->cpu;
+	if (!t->portable || (cpu_is_idle(best) && task_allowed(t, best)))
+		return best;
 	u64 mask = __atomic_load_n(&t->affinity, __ATOMIC_RELAXED) &
 		   __atomic_load_n(&sched_online, __ATOMIC_ACQUIRE);
-	struct sched_cpu *best = t->cpu;
-	if (!t->portable || (task_allowed(t, best) && cpu_is_idle(best)) || !mask)
-		return best;
 	u64 key = VT_NONE; /* of a running task that is worth preempting */
 	if (!task_allowed(t, best))
 		key = 0;
 	else if (why == READY_WOKEN && best->current)
-		key = best->current_key + ns_to_tsc(LEAD_NS) * VT_PER_TICK;
+		key = best->current_key + sched_const.lead_vt;
 	for (; mask; mask &= mask - 1) {
 		struct sched_cpu *s = cpu_get((unsigned)__builtin_ctzll(mask))->sched;
 		if (cpu_is_idle(s))
@@ -138,9 +125,8 @@ static struct sched_cpu *queue_choose(const struct task *t, enum ready_why why)
 	return best;
 }
 
-void queue_place(struct task *t, enum ready_why why)
+void queue_place_locked(struct sched_cpu *s, struct task *t, enum ready_why why, u64 now)
 {
-	struct sched_cpu *s = task_lock(t);
 	if (t->state == TASK_READY && !t->queued) {
 		struct sched_cpu *target = queue_choose(t, why);
 		if (target != s) {
@@ -151,9 +137,15 @@ void queue_place(struct task *t, enum ready_why why)
 			why = why == READY_RAN ? READY_MOVED : why;
 		}
 		if (t->state == TASK_READY)
-			queue_insert(s, t, why);
+			queue_insert(s, t, why, now);
 	}
 	spin_unlock(&s->lock);
+}
+
+void queue_place(struct task *t, enum ready_why why)
+{
+	struct sched_cpu *s = task_lock(t);
+	queue_place_locked(s, t, why, tsc_now());
 }
 
 /* The first task of another CPU's queue that may come here, out of its queue. */
@@ -196,8 +188,7 @@ static struct sched_cpu *queue_earliest(const struct sched_cpu *s, u64 limit)
 
 static u64 limit_of(u64 key)
 {
-	u64 lead = ns_to_tsc(LEAD_NS) * VT_PER_TICK;
-	return key == VT_NONE ? VT_NONE : key - MIN(key, lead);
+	return key == VT_NONE ? VT_NONE : key - MIN(key, sched_const.lead_vt);
 }
 
 bool queue_elsewhere(const struct sched_cpu *s, u64 key)
@@ -228,7 +219,7 @@ static void queue_look_elsewhere(struct sched_cpu *s)
 		return;
 	spin_lock(&s->lock);
 	if (t->cpu == s && t->state == TASK_READY)
-		queue_insert(s, t, READY_MOVED);
+		queue_insert(s, t, READY_MOVED, tsc_now());
 	spin_unlock(&s->lock);
 }
 

@@ -4,7 +4,7 @@
  * turns twice as often. */
 #include "internal.h"
 
-#define TURN_NS 5000000u
+#define TURN (5 * sched_const.ms)
 
 /* Its VM's next turn is this task's. */
 static void turn_take(struct task *t, u64 earliest)
@@ -12,7 +12,7 @@ static void turn_take(struct task *t, u64 earliest)
 	struct sched_group *g = t->group;
 	spin_lock(&g->lock);
 	t->vt = MAX(g->turn, earliest);
-	g->turn = t->vt + ns_to_tsc(TURN_NS) * VT_ONE / g->weight;
+	g->turn = t->vt + TURN * VT_ONE / g->weight;
 	spin_unlock(&g->lock);
 }
 
@@ -30,18 +30,18 @@ static void rr_ran(struct task *t, u64 ticks, u64 vticks, u64 now)
 {
 	(void)vticks, (void)now;
 	t->turn_ran += ticks;
-	if (t->turn_ran < ns_to_tsc(TURN_NS))
+	if (t->turn_ran < TURN)
 		return;
 	t->turn_ran = 0;
 	/* One that never slept may be behind, where weights differ on many CPUs; not for ever. */
-	u64 svt = t->cpu->svt, behind = 10 * ns_to_tsc(TURN_NS) * VT_PER_TICK;
+	u64 svt = t->cpu->svt, behind = 10 * TURN * VT_PER_TICK;
 	turn_take(t, svt - MIN(svt, behind));
 }
 
 static u64 rr_slice(struct task *t, const struct task *next, u64 now)
 {
 	(void)next, (void)now;
-	return ns_to_tsc(TURN_NS) - t->turn_ran;
+	return TURN - t->turn_ran;
 }
 
 static u64 rr_preempts(struct task *woken, struct task *current, u64 ran, u64 now)

@@ -37,19 +37,18 @@ void task_wake(struct task *t)
 		return;
 	}
 	struct sched_cpu *s = task_lock(t);
-	bool sleeps = t->state == TASK_NEW || t->state == TASK_BLOCKED;
-	if (sleeps) {
+	if (t->state == TASK_NEW || t->state == TASK_BLOCKED) {
 		u64 now = tsc_now();
 		times_account(t, now, TASK_READY);
 		group_count(t, true, now);
+		queue_place_locked(s, t, READY_WOKEN, now);
+		return;
 	}
-	if (!sleeps && t->state != TASK_DEAD)
+	if (t->state != TASK_DEAD)
 		t->woken = true;
 	if (t->state == TASK_RUNNING && s != self())
 		cpu_kick(s->index);
 	spin_unlock(&s->lock);
-	if (sleeps)
-		queue_place(t, READY_WOKEN);
 }
 
 void task_detach(struct task *t)

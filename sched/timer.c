@@ -22,7 +22,7 @@ static struct timer *first_of(struct sched_cpu *s)
 
 static void far_changed(struct sched_cpu *s)
 {
-	s->far_from = s->far.first ? s->far.first->key : ~(u64)0;
+	s->far_from = s->far.first ? s->far.first->key : NEVER;
 }
 
 COLD static void far_insert(struct sched_cpu *s, struct timer *t)
@@ -97,21 +97,22 @@ static inline bool stays(const struct sched_cpu *s, const struct timer *t, u64 d
 
 /* ---- all ---- */
 
-/* With the timer lock, on any CPU: a task that is to give up the CPU is a deadline that has passed. */
-static void next_update(struct sched_cpu *s)
+/* With the timer lock, on any CPU. */
+static void first_update(struct sched_cpu *s)
 {
 	const struct list *first = s->near.next;
-	u64 next = first == &s->near ? ~(u64)0 : near_entry(first)->deadline;
+	u64 deadline = first == &s->near ? NEVER : near_entry(first)->deadline;
+	__atomic_store_n(&s->first_deadline, deadline, __ATOMIC_RELAXED);
+}
+
+/* next_deadline is this CPU's own, so no lock: a timer that another CPU cancels makes it too early, which
+ * costs a look. A task that is to give up the CPU is a deadline that has passed. */
+void timer_update_next(struct sched_cpu *s)
+{
+	u64 next = MIN(__atomic_load_n(&s->first_deadline, __ATOMIC_RELAXED), s->slice_end);
 	if (unlikely(__atomic_load_n(&s->resched, __ATOMIC_RELAXED)))
 		next = 0;
 	__atomic_store_n(&s->next_deadline, next, __ATOMIC_RELAXED);
-}
-
-void timer_update_next(struct sched_cpu *s)
-{
-	spin_lock(&s->timer_lock);
-	next_update(s);
-	spin_unlock(&s->timer_lock);
 }
 
 void timer_init(struct timer *t, void (*fire)(void *opaque), void *opaque, struct spinlock *lock)
@@ -148,9 +149,11 @@ bool timer_cancel(struct timer *t)
 		take_back(s, t);
 		t->armed = false;
 		__atomic_store_n(&t->cpu, NULL, __ATOMIC_RELEASE);
-		next_update(s);
+		first_update(s);
 	}
 	spin_unlock(&s->timer_lock);
+	if (s == self())
+		timer_update_next(s);
 	if (!t->lock)
 		wait_for_fire(s, t);
 	return was_armed;
@@ -175,8 +178,9 @@ void timer_set(struct timer *t, u64 deadline_tsc)
 		__atomic_store_n(&t->cpu, s, __ATOMIC_RELEASE);
 		deadline_insert(s, t, deadline_tsc);
 	}
-	next_update(s);
+	first_update(s);
 	spin_unlock(&s->timer_lock);
+	timer_update_next(s);
 }
 
 void timer_destroy(struct timer *t)
@@ -218,6 +222,8 @@ static void timer_fire(struct sched_cpu *s, struct timer *t)
 void timer_run(u64 now)
 {
 	struct sched_cpu *s = self();
+	if (s->slice_end <= now)
+		turn_over(s);
 	spin_lock(&s->timer_lock);
 	s->firing_end = now + 1;
 	for (struct timer *t; (t = first_of(s)) && t->deadline <= now;) {
@@ -229,6 +235,7 @@ void timer_run(u64 now)
 		timer_fire(s, t); /* returns with the lock */
 	}
 	s->firing_end = 0;
-	next_update(s);
+	first_update(s);
 	spin_unlock(&s->timer_lock);
+	timer_update_next(s);
 }

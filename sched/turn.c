@@ -2,11 +2,27 @@
 /* The running task: since when it runs, what it is charged, when its slice is over. */
 #include "internal.h"
 
+u64 sched_front;
+
+/* Of two CPUs that go forward at once the slower store may win: the next turn sets it right. */
+static void svt_set(struct sched_cpu *s, u64 svt)
+{
+	__atomic_store_n(&s->svt, svt, __ATOMIC_RELAXED);
+	if (svt > __atomic_load_n(&sched_front, __ATOMIC_RELAXED))
+		__atomic_store_n(&sched_front, svt, __ATOMIC_RELAXED);
+}
+
 /* Scheduler virtual time follows the least of the tasks that can run here; it does not run backwards. */
 static void svt_update(struct sched_cpu *s, const struct task *t)
 {
 	u64 least = MIN(t->vt, s->first_key);
-	__atomic_store_n(&s->svt, MAX(s->svt, least), __ATOMIC_RELAXED);
+	if (least > s->svt)
+		svt_set(s, least);
+}
+
+void turn_catch_up(struct sched_cpu *s)
+{
+	svt_set(s, MAX(s->svt, __atomic_load_n(&sched_front, __ATOMIC_RELAXED)));
 }
 
 /* A task that nobody waits for needs no timer, on the only CPU; on one of many it looks round. */
@@ -14,12 +30,13 @@ static void slice_set(struct sched_cpu *s, u64 now)
 {
 	struct task *t = s->current, *next = queue_first(s);
 	u64 wait, budget = group_budget(t->group, now, &wait);
-	if (!next && budget == ~(u64)0 && cpu_count() == 1) {
-		timer_cancel(&s->slice);
-		return;
+	if (!next && budget == NEVER && cpu_count() == 1) {
+		s->slice_end = NEVER;
+	} else {
+		u64 slice = MIN(policy->slice(t, next, now), budget);
+		s->slice_end = now + MAX(slice, 1);
 	}
-	u64 slice = MIN(policy->slice(t, next, now), budget);
-	timer_set(&s->slice, now + MAX(slice, 1));
+	timer_update_next(s);
 }
 
 void turn_begin(struct sched_cpu *s, struct task *t, u64 now)
@@ -44,10 +61,13 @@ void turn_charge(struct sched_cpu *s, u64 now)
 	struct sched_group *g = t->group;
 	u64 ticks = now > s->run_since ? now - s->run_since : 0, clock = group_clock(g, now);
 	u64 vticks = clock - s->run_clock, stolen = MIN(s->stolen, ticks);
-	u64 unpaid = __atomic_exchange_n(&g->billed_unpaid, 0, __ATOMIC_RELAXED);
-	if (stolen)
+	u64 unpaid = __atomic_load_n(&g->billed_unpaid, __ATOMIC_RELAXED);
+	if (unlikely(stolen))
 		vticks = mul_div(vticks, ticks - stolen, ticks);
-	vticks += group_vticks(g, unpaid) / MAX(g->runnable, 1u);
+	if (unlikely(unpaid)) {
+		unpaid = __atomic_exchange_n(&g->billed_unpaid, 0, __ATOMIC_RELAXED);
+		vticks += group_vticks(g, unpaid) / MAX(g->runnable, 1u);
+	}
 	policy->ran(t, ticks - stolen, vticks, now);
 	group_spend(g, ticks - stolen + unpaid, now);
 	t->since += stolen; /* the others' part is not this one's time */
@@ -77,10 +97,12 @@ void turn_shorten(struct sched_cpu *s, struct task *woken, u64 now)
 	u64 wait = policy->preempts(woken, s->current, ran, now);
 	if (!wait)
 		queue_resched(s);
-	else if (s == self() && !s->slice.armed)
+	else if (s == self() && s->slice_end == NEVER)
 		slice_set(s, now);
-	if (wait && wait != ~(u64)0 && s == self() && now + wait < s->slice.deadline)
-		timer_set(&s->slice, now + wait);
+	if (wait && wait != NEVER && s == self() && now + wait < s->slice_end) {
+		s->slice_end = now + wait;
+		timer_update_next(s);
+	}
 }
 
 /* Nobody waits for this CPU. What the task could not use of a weight worth more than a CPU is not owed
@@ -88,15 +110,14 @@ void turn_shorten(struct sched_cpu *s, struct task *woken, u64 now)
 static void turn_go_on(struct sched_cpu *s, u64 now)
 {
 	struct task *t = s->current;
-	u64 lead = ns_to_tsc(LEAD_NS) * VT_PER_TICK;
-	frame_catch_up(s);
-	t->vt = MAX(t->vt, s->svt - MIN(s->svt, lead));
+	turn_catch_up(s);
+	t->vt = MAX(t->vt, s->svt - MIN(s->svt, sched_const.lead_vt));
 	slice_set(s, now);
 }
 
-void turn_over(void *opaque)
+void turn_over(struct sched_cpu *s)
 {
-	struct sched_cpu *s = opaque;
+	s->slice_end = NEVER;
 	spin_lock(&s->lock);
 	if (s->current) {
 		u64 now = tsc_now(), wait;

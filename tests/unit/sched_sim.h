@@ -80,6 +80,7 @@ static inline void sim_setup(const char *policy_name, unsigned cpus)
 	sim_cpus = cpus;
 	sim_groups = sim_tasks = 0;
 	sched_online = BIT(cpus) - 1;
+	sched_front = 0;
 	sim_started = shim_tsc = SECOND;
 	for (unsigned i = 0; i < cpus; i++) {
 		sim_cpu[i].index = i;

@@ -35,7 +35,7 @@ static int setup(void **state)
 	memset(&sched, 0, sizeof(sched));
 	list_init(&sched.near);
 	sched.far_from = ~(u64)0;
-	sched.next_deadline = ~(u64)0;
+	sched.next_deadline = sched.first_deadline = sched.slice_end = ~(u64)0;
 	for (unsigned i = 0; i < TIMERS; i++)
 		timer_init(&timers[i], fire, &timers[i], NULL);
 	fired = 0;
