@@ -85,8 +85,7 @@ static inline void deadline_remove(struct sched_cpu *s, struct timer *t)
 		move_in(s);
 }
 
-/* Whether t, which is armed here or was, is in the right place for that deadline: a slice that begins anew.
- */
+/* Whether t, which is armed here or was, is in the right place for that deadline. */
 static inline bool stays(const struct sched_cpu *s, const struct timer *t, u64 deadline)
 {
 	const struct list *head = &s->near, *before = t->near.prev, *behind = t->near.next;
