@@ -21,7 +21,7 @@ static void place_fetch(struct sched_cpu *s, struct sched_cpu *other, struct tas
 		return;
 	spin_lock(&s->lock);
 	if (t->cpu == s && t->state == TASK_READY)
-		queue_insert(s, t, READY_MOVED);
+		queue_insert(s, t, READY_MOVED, tsc_now());
 	spin_unlock(&s->lock);
 }
 
@@ -45,14 +45,14 @@ bool task_give_place(struct task *t)
 	spin_lock(&s->lock);
 	bool waits = t->cpu == s && t->queued && t->group == me->group;
 	if (waits) {
-		u64 now = tsc_now(), lead = ns_to_tsc(LEAD_NS) * VT_PER_TICK;
+		u64 now = tsc_now();
 		turn_charge(s, now);
 		queue_remove(s, t);
 		if (t->vt > me->vt)
 			exchange(t, me);
 		policy->ready(t, s, READY_RAN, now);
 		/* Before others' as well, but for those that are far behind. */
-		t->node.key -= MIN(t->node.key, lead);
+		t->node.key -= MIN(t->node.key, sched_const.lead_vt);
 		queue_put(s, t);
 	}
 	spin_unlock(&s->lock);
