@@ -183,7 +183,7 @@ static void place_on_another_cpu(void **state)
 			queue_remove(s, &waits->task);
 			waits->task.cpu = sim_cpu[!cpu].sched;
 			sim_on(!cpu);
-			queue_insert(waits->task.cpu, &waits->task, READY_MOVED);
+			queue_insert(waits->task.cpu, &waits->task, READY_MOVED, tsc_now());
 		}
 		if (pinned)
 			waits->task.affinity = BIT(!cpu);
