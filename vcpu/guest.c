@@ -102,12 +102,8 @@ void guest_stop(struct guest *g, enum guest_stop why, u32 code)
 void guest_pause(struct guest *g)
 {
 	clock_vm_paused(g);
-	for (unsigned i = 0; i < g->nr_vcpus; i++) {
-		if (g->nr_running)
-			vcpu_request(g->vcpus[i], VCPU_PAUSED);
-		else /* not started: it will find the bit, and must not be woken for it */
-			__atomic_fetch_or(&g->vcpus[i]->attention, VCPU_PAUSED, __ATOMIC_RELAXED);
-	}
+	for (unsigned i = 0; i < g->nr_vcpus; i++)
+		vcpu_request(g->vcpus[i], VCPU_PAUSED);
 }
 
 void guest_unpause(struct guest *g)

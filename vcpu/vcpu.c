@@ -190,7 +190,9 @@ void vcpu_request(struct vcpu *v, u32 bits)
 	u32 old = __atomic_fetch_or(&v->attention, bits, __ATOMIC_RELEASE);
 	if (unlikely(old & bits & VCPU_REQ_NMI))
 		__atomic_fetch_or(&v->attention, VCPU_REQ_NMI_AGAIN, __ATOMIC_RELEASE);
-	if ((old & bits) != bits)
+	/* Its devices have something to say before it is started, and after it has ended: guest_start() finds
+	 * the bits, and a task that nobody started may be freed at any time. */
+	if ((old & bits) != bits && likely(__atomic_load_n(&v->guest->nr_running, __ATOMIC_RELAXED)))
 		task_wake(&v->task);
 }
 

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Found before include/x86_ops.h in unit tests: the same functions, but control and debug registers and
- * XCR0 are fields of fake_registers, and CPUID may be the test's. */
+ * XCR0 are fields of fake_registers, CPUID may be the test's, and every MSR reads 0. */
 #pragma once
 
 #include "fake_cpu.h"
 
+#define rdmsr real_rdmsr
+#define wrmsr real_wrmsr
 #define cpuid real_cpuid
 #define xgetbv real_xgetbv
 #define xsetbv real_xsetbv
@@ -27,6 +29,8 @@
 #define read_dr6 real_read_dr6
 #define write_dr6 real_write_dr6
 #include "../../../include/x86_ops.h"
+#undef rdmsr
+#undef wrmsr
 #undef cpuid
 #undef xgetbv
 #undef xsetbv
@@ -48,6 +52,17 @@
 #undef write_dr3
 #undef read_dr6
 #undef write_dr6
+
+static inline u64 rdmsr(u32 msr)
+{
+	(void)msr;
+	return 0;
+}
+
+static inline void wrmsr(u32 msr, u64 value)
+{
+	(void)msr, (void)value;
+}
 
 static inline struct cpuid_regs cpuid(u32 leaf, u32 subleaf)
 {

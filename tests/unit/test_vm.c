@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The life of a VM on the real builder, vCPUs, devices and loader: what cannot be created leaves nothing
+ * behind, at whichever step it fails, and what can, neither (M87). */
+#include "vm_board.h"
+
+/* ---- a machine with one file ---- */
+#define KERNEL_SIZE 8192
+static u8 *kernel;
+static struct boot_info boot;
+static struct sched_cpu *sched;
+static struct cpu cpu;
+static struct config_vm config;
+
+static void put(u32 at, u32 value)
+{
+	memcpy(kernel + at, &value, sizeof(value));
+}
+
+/* Multiboot 1 by addresses: all of the file at 1 MiB. */
+static void make_kernel(void)
+{
+	const u32 flags = 1 << 16 | 3, magic = 0x1badb002, base = 0x100000;
+	const u32 header[] = {
+	    magic,    flags, 0u - magic - flags, base, base, base + KERNEL_SIZE, base + 2 * KERNEL_SIZE,
+	    base + 64};
+	memset(kernel, 0x90, KERNEL_SIZE);
+	for (u32 i = 0; i < ARRAY_SIZE(header); i++)
+		put(4 * i, header[i]);
+}
+
+static int machine(void **state)
+{
+	(void)state;
+	fail_after = -1;
+	fake_cpu = &cpu;
+	kernel = aligned_alloc(PAGE_SIZE, KERNEL_SIZE);
+	make_kernel();
+	memset(&boot, 0, sizeof(boot));
+	boot.nr_files = 1;
+	strcpy(boot.files[0].path, "k.elf");
+	boot.files[0].base = virt_to_phys(kernel);
+	boot.files[0].length = KERNEL_SIZE;
+	assert_int_equal(sched_init(NULL), 0);
+	sched = cpu.sched;
+	vm_host = (struct vm_host){.boot = &boot};
+	vm_host.caps.tpr_shadow = vm_host.caps.vpid = vm_host.caps.ept_2m = vm_host.caps.preemption_timer =
+	    true;
+	vm_init();
+	config = (struct config_vm){
+	    .name = "a",
+	    .vcpus = 3,
+	    .memory = 8 << 20,
+	    .kernel = "k.elf",
+	    .console = CONSOLE_SERIAL,
+	    .testdev = true,
+	    .hypervisor_cpuid = true,
+	    .weight = 256,
+	    .pin = ~(u64)0,
+	};
+	return 0;
+}
+
+static int machine_off(void **state)
+{
+	(void)state;
+	heap_free(sched);
+	free(kernel);
+	return 0;
+}
+
+struct holdings {
+	long pages, blocks, stacks, streams;
+};
+
+static struct holdings holdings(void)
+{
+	return (struct holdings){pages, blocks, stacks, streams};
+}
+
+static void assert_nothing_left(struct holdings before)
+{
+	assert_int_equal(pages, before.pages);
+	assert_int_equal(blocks, before.blocks);
+	assert_int_equal(stacks, before.stacks);
+	assert_int_equal(streams, before.streams);
+	assert_true(list_empty(&vm_host.vms));
+	assert_null(vm_find("a"));
+	assert_null(vm_find("1"));
+	assert_int_equal(vm_host.nr_alive, 0);
+	assert_int_equal(sched->next_deadline, ~(u64)0); /* no timer is armed */
+	assert_true(list_empty(&sched->work));
+	assert_null(sched->ready.first);
+	assert_null(front);
+}
+
+static int refusal(void)
+{
+	struct vm *vm = NULL;
+	shim_last_log[0] = '\0';
+	int rc = vm_create(&config, 0, &vm);
+	assert_null(vm);
+	return rc;
+}
+
+static struct vm *creation(void)
+{
+	struct vm *vm = NULL;
+	assert_int_equal(vm_create(&config, 0, &vm), 0);
+	assert_non_null(vm);
+	return vm;
+}
+
+/* Whatever is the last thing to be had. */
+static void every_step_fails(void **state)
+{
+	struct holdings before = holdings();
+	long step = 0;
+	(void)state;
+	for (;; step++) {
+		struct vm *vm = NULL;
+		fail_after = step;
+		int rc = vm_create(&config, 0, &vm);
+		if (!rc && fail_after > 0)
+			break; /* it did not need all that it might have had */
+		if (!rc) {     /* it can do without, here; but it has to be whole */
+			vm_destroy_async(vm);
+		} else {
+			assert_int_equal(rc, ERR_NOMEM);
+			assert_non_null(strstr(shim_last_log, "a: not created"));
+		}
+		assert_nothing_left(before);
+	}
+	assert_in_range(step, 30, 10000);
+	fail_after = -1;
+	vm_destroy_async(vm_find("a"));
+	assert_nothing_left(before);
+}
+
+static void every_step_of_a_restart_fails(void **state)
+{
+	struct holdings before = holdings();
+	(void)state;
+	for (long step = 0;; step++) {
+		struct vm *vm = creation();
+		vm->state = VM_STOPPED; /* kept after its end */
+		fail_after = step;
+		int rc = vm_reset(vm);
+		bool enough = fail_after != 0;
+		fail_after = -1;
+		if (rc) {
+			assert_int_equal(rc, ERR_NOMEM);
+			assert_nothing_left(before);
+			continue;
+		}
+		/* It runs: its tasks are in the queue. They end without a guest here. */
+		assert_int_equal(vm->id, vm_host.next_id - 1);
+		assert_int_equal(vm_host.nr_alive, 1);
+		for (unsigned i = 0; i < config.vcpus; i++) {
+			struct task *t = &vm->guest.vcpus[i]->task;
+			if (t->queued)
+				queue_remove(sched, t);
+			if (t->counted)
+				group_count(t, false, shim_tsc);
+			t->state = TASK_DEAD;
+		}
+		vm->state = VM_STOPPED;
+		vm_host.nr_alive = 0;
+		vm_destroy_async(vm);
+		assert_nothing_left(before);
+		if (enough)
+			break;
+	}
+}
+
+static void what_is_wrong_is_said(void **state)
+{
+	struct holdings before = holdings();
+	(void)state;
+	strcpy(config.kernel, "other.elf");
+	assert_int_equal(refusal(), ERR_NOENT);
+	strcpy(config.kernel, "k.elf");
+	config.nr_modules = 1;
+	strcpy(config.modules[0], "module with words");
+	assert_int_equal(refusal(), ERR_NOENT);
+	config.nr_modules = 0;
+	put(0, 0);
+	assert_int_equal(refusal(), ERR_INVAL);
+	make_kernel();
+	config.pin = (u64)1 << 63;
+	assert_int_equal(refusal(), ERR_INVAL);
+	config.pin = 1;
+	config.weight = 0;
+	assert_int_equal(refusal(), ERR_INVAL);
+	config.weight = 256;
+	assert_nothing_left(before);
+}
+
+static void memory_is_not_promised_twice(void **state)
+{
+	struct holdings before = holdings();
+	(void)state;
+	pages_left = 5000; /* a VM of 8 MiB may take 2196 */
+	struct vm *a = creation();
+	strcpy(config.name, "b");
+	struct vm *b = creation();
+	strcpy(config.name, "c");
+	assert_int_equal(refusal(), ERR_NOMEM);
+	assert_non_null(strstr(shim_last_log, "8 MiB asked for"));
+	assert_null(vm_find("c"));
+	vm_destroy_async(b);
+	assert_null(vm_find("b"));
+	b = creation();
+	assert_ptr_equal(vm_find("c"), b);
+	vm_destroy_async(b);
+	vm_destroy_async(a);
+	strcpy(config.name, "a");
+	assert_nothing_left(before);
+	pages_left = 1 << 20;
+}
+
+static void names_and_places_are_free_again(void **state)
+{
+	struct holdings before = holdings();
+	(void)state;
+	struct vm *a = creation();
+	assert_int_equal(refusal(), ERR_EXIST);
+	assert_non_null(strstr(shim_last_log, "there is a VM of that name"));
+	assert_ptr_equal(vm_find("a"), a);
+	strcpy(config.name, "b");
+	struct vm *b = creation();
+	assert_int_equal(a->place, 1);
+	assert_int_equal(b->place, 2);
+	u32 id = a->id;
+	vm_destroy_async(a);
+	strcpy(config.name, "a");
+	a = creation();
+	assert_int_equal(a->place, 1);
+	assert_int_equal(a->id, id + 2); /* never used twice */
+	vm_destroy_async(a);
+	vm_destroy_async(b);
+	assert_nothing_left(before);
+}
+
+/* Before it runs: it starts paused, or not at all. */
+static void pauses_before_the_start(void **state)
+{
+	struct holdings before = holdings();
+	(void)state;
+	struct vm *a = creation();
+	assert_int_equal(vm_unpause(a), ERR_INVAL);
+	assert_int_equal(vm_power_button(a), ERR_INVAL);
+	assert_int_equal(vm_pause(a), 0);
+	assert_int_equal(vm_pause(a), ERR_INVAL);
+	assert_string_equal(vm_state_text(a), "paused");
+	for (unsigned i = 0; i < config.vcpus; i++)
+		assert_true(a->guest.vcpus[i]->attention & VCPU_PAUSED);
+	assert_null(sched->ready.first);
+	assert_int_equal(vm_unpause(a), 0);
+	vm_destroy_async(a);
+	assert_nothing_left(before);
+}
+
+static int console(void **state)
+{
+	(void)state;
+	fail_after = -1;
+	vm_console_init();
+	return 0;
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, machine, machine_off)
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    T(every_step_fails),
+	    T(every_step_of_a_restart_fails),
+	    T(what_is_wrong_is_said),
+	    T(memory_is_not_promised_twice),
+	    T(names_and_places_are_free_again),
+	    T(pauses_before_the_start),
+	};
+	return cmocka_run_group_tests(tests, console, NULL);
+}
