@@ -163,6 +163,16 @@ u64 page_count_free(void)
 	return n;
 }
 
+u64 page_count_free_exact(void)
+{
+	u64 n;
+
+	spin_lock(&pages.lock);
+	n = page_count_free();
+	spin_unlock(&pages.lock);
+	return n;
+}
+
 u64 page_count_total(void)
 {
 	return pages.nr_total;

@@ -169,6 +169,11 @@ static u64 cmos_seconds(u8 century)
 	return cmos_to_seconds(&a);
 }
 
+u64 wall_seconds_by_cmos(void)
+{
+	return cmos_seconds(acpi_info()->century);
+}
+
 void time_init(const struct boot_info *bi)
 {
 	const struct acpi_info *acpi = acpi_info();

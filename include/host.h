@@ -33,6 +33,8 @@ hpa_t page_alloc_zeroed(unsigned order);
 /* Called without locks when page_alloc() finds nothing; true when it gave pages back. One for all. */
 void page_on_shortage(bool (*release)(void));
 u64 page_count_free(void);
+/* The other one may miss, or count twice, what a CPU is just taking for itself; this one takes the lock. */
+u64 page_count_free_exact(void);
 u64 page_count_total(void);
 /* The highest page frame number there is, and each free block that no CPU keeps for itself; fn is called
  * under the lock: it neither allocates nor frees. For checks. */
@@ -159,6 +161,8 @@ u64 real_ns(void);
 u64 wall_ns_at_boot(void);
 /* Seconds since 1970-01-01 UTC: that, plus real time. */
 u64 wall_seconds(void);
+/* The same as the CMOS clock says it now; takes up to two milliseconds. The boot CPU, for checks. */
+u64 wall_seconds_by_cmos(void);
 
 /* ---- the operator's console ---- */
 /* Output streams. A stream's bytes are shown as they come while it is the foreground; otherwise a

@@ -75,8 +75,7 @@ const char *sched_policy_name(void);
 struct sched_group {
 	/* Parameters; see sched_set(). */
 	unsigned weight, cap, warp, warp_limit, unwarp;
-	/* What its tasks were charged that ended, and what was billed to it: TSC ticks, atomic. */
-	u64 ended, billed;
+	u64 billed; /* to it while no task of it ran: TSC ticks, atomic */
 
 	struct spinlock lock; /* what follows, and changes of the parameters */
 	unsigned runnable;    /* tasks that share its weight now */
@@ -98,7 +97,7 @@ int sched_set(struct sched_group *g, const char *name, u64 value, char *why, siz
 /* ERR_INVAL: no such parameter. */
 int sched_get(const struct sched_group *g, const char *name, u64 *value);
 /* The time that this CPU has just spent on behalf of a group, in an interrupt, say: it is billed to the
- * group, and given back to the task that was running. */
+ * group, NULL: to the hypervisor; and the task that was running has waited meanwhile. */
 void sched_charge(struct sched_group *g, u64 ticks);
 
 /* ---- tasks ---- */
@@ -170,8 +169,12 @@ struct sched_cpu {
 	u64 svt;           /* scheduler virtual time: the least of the tasks that can run here */
 	u64 run_since, run_clock; /* the running task's turn, or what is not charged of it yet */
 	u64 stolen;               /* ticks of it that were billed to others */
+	/* These are written by the CPU itself, an odd count while it does. */
+	u32 times_seq;
+	bool halted; /* what is not in `times` yet is idle time */
 	struct sched_cpu_times times;
 	u64 times_since; /* since when the scheduler's own time is not in `times` */
+	u64 started;     /* what is accounted began then */
 
 	struct spinlock timer_lock;
 	struct list near; /* the next timers, by deadline, and how many; see timer.c */
@@ -243,5 +246,29 @@ static inline bool task_on_cpu(const struct task *t)
 __attribute__((noreturn)) void task_exit(void);
 /* Up to now, from any CPU, all of one moment. */
 struct task_times task_times(const struct task *t);
-/* Of a CPU; while it is at work in the scheduler a little behind. */
-struct sched_cpu_times sched_cpu_times(unsigned index);
+/* Up to a moment that has just passed. */
+struct task_times task_times_at(const struct task *t, u64 now);
+struct sched_cpu_times sched_cpu_times_at(unsigned index, u64 now);
+/* TSC from which on all time of a CPU is some task's, some group's bill, or its own. */
+u64 sched_cpu_started(unsigned index);
+
+/* ---- checks: what must hold at any moment (sched/check.c) ---- */
+/* Between the two no task changes its state, its queue or its CPU. Short: every CPU waits that wants to. */
+void sched_freeze(void);
+void sched_thaw(void);
+/* What is wrong, with two figures. */
+struct sched_finding {
+	void (*report)(void *opaque, const char *what, u64 a, u64 b);
+	void *opaque;
+};
+/* Frozen: the run queue of a CPU is a queue, and what the CPU says of it and of its current task is so. How
+ * many tasks wait in it. */
+unsigned sched_check_cpu(unsigned index, u64 now, const struct sched_finding *f);
+/* Frozen: the task is where its state says, and is not forgotten there. */
+void sched_check_task(const struct task *t, u64 now, const struct sched_finding *f);
+/* Frozen: the group agrees with its tasks, of which so many are `counted`. */
+void sched_check_group(const struct sched_group *g, unsigned counted, const struct sched_finding *f);
+/* The timers of a CPU stand by their deadlines, and none was forgotten. */
+void sched_check_timers(unsigned index, u64 now, const struct sched_finding *f);
+/* Whether it is armed and waits in its CPU's list, or is being fired. */
+bool timer_is_waiting(const struct timer *t);

@@ -108,6 +108,10 @@ struct task *sched_next(struct sched_cpu *s);
 void times_cpu(struct sched_cpu *s, u64 now, bool idle);
 /* The task changes its state now: the time since the last change is accounted. With the lock of t->cpu. */
 void times_account(struct task *t, u64 now, enum task_state state);
+/* The running task's last ticks were spent for others. */
+void times_lend(struct task *t, u64 ticks);
+/* And what that is for the times of the CPU itself. */
+void times_charged(struct sched_cpu *s, const struct sched_group *g, u64 ticks);
 
 /* ---- work.c ---- */
 void work_run(struct sched_cpu *s);

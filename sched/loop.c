@@ -9,7 +9,7 @@ int sched_init(bool (*idle)(void))
 	if (!s)
 		return ERR_NOMEM;
 	s->first_key = VT_NONE;
-	s->times_since = tsc_now();
+	s->started = s->times_since = tsc_now();
 	list_init(&s->near);
 	s->far_from = ~(u64)0;
 	list_init(&s->work);
@@ -47,12 +47,14 @@ static void wait_for_interrupt(struct sched_cpu *s)
 	times_cpu(s, tsc_now(), false);
 	s->slice_end = NEVER;
 	timer_update_next(s);
+	__atomic_store_n(&s->halted, true, __ATOMIC_RELAXED);
 	apic_timer_arm(timer_next());
 	if (s->idle && s->idle())
 		cpu_poll_interrupts();
 	else
 		cpu_idle_wait();
 	times_cpu(s, tsc_now(), true);
+	__atomic_store_n(&s->halted, false, __ATOMIC_RELAXED);
 }
 
 /* Before the queues are looked at: what comes later asks anew. */

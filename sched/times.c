@@ -26,10 +26,27 @@ static u64 elapsed(u64 since, u64 now)
 	return now > since ? now - since : 0;
 }
 
+static void seq_begin(u32 *seq)
+{
+	__atomic_store_n(seq, *seq + 1, __ATOMIC_RELAXED);
+	__atomic_thread_fence(__ATOMIC_RELEASE); /* the odd count before what follows */
+}
+
+static void seq_end(u32 *seq)
+{
+	__atomic_store_n(seq, *seq + 1, __ATOMIC_RELEASE);
+}
+
+/* Whether what was read since the count was read is whole. */
+static bool seq_same(const u32 *seq, u32 before)
+{
+	__atomic_thread_fence(__ATOMIC_ACQUIRE); /* the second look after what it guards */
+	return !(before & 1) && before == __atomic_load_n(seq, __ATOMIC_RELAXED);
+}
+
 void times_account(struct task *t, u64 now, enum task_state state)
 {
-	__atomic_store_n(&t->times_seq, t->times_seq + 1, __ATOMIC_RELAXED);
-	__atomic_thread_fence(__ATOMIC_RELEASE); /* the odd count before what follows */
+	seq_begin(&t->times_seq);
 	u64 ticks = elapsed(t->since, now);
 	if (t->state == TASK_RUNNING) {
 		u64 hypervisor = t->hypervisor > 0 ? MIN((u64)t->hypervisor, ticks) : 0;
@@ -39,25 +56,58 @@ void times_account(struct task *t, u64 now, enum task_state state)
 	times_add(&t->times, t->state, ticks);
 	t->since = MAX(now, t->since);
 	t->state = state;
-	__atomic_store_n(&t->times_seq, t->times_seq + 1, __ATOMIC_RELEASE);
+	seq_end(&t->times_seq);
+}
+
+void times_lend(struct task *t, u64 ticks)
+{
+	seq_begin(&t->times_seq);
+	t->since += ticks;
+	t->times.ready += ticks;
+	seq_end(&t->times_seq);
 }
 
 void times_cpu(struct sched_cpu *s, u64 now, bool idle)
 {
-	u64 ticks = elapsed(s->times_since, now), *account = idle ? &s->times.idle : &s->times.hypervisor;
-	__atomic_store_n(account, *account + ticks, __ATOMIC_RELAXED);
+	seq_begin(&s->times_seq);
+	*(idle ? &s->times.idle : &s->times.hypervisor) += elapsed(s->times_since, now);
 	s->times_since = MAX(now, s->times_since);
+	seq_end(&s->times_seq);
 }
 
-struct sched_cpu_times sched_cpu_times(unsigned index)
+void times_charged(struct sched_cpu *s, const struct sched_group *g, u64 ticks)
+{
+	seq_begin(&s->times_seq);
+	if (!s->current)
+		s->times_since += ticks;
+	if (!g)
+		s->times.hypervisor += ticks;
+	seq_end(&s->times_seq);
+}
+
+struct sched_cpu_times sched_cpu_times_at(unsigned index, u64 now)
 {
 	const struct sched_cpu *s = cpu_get(index)->sched;
-	return (struct sched_cpu_times){.idle = __atomic_load_n(&s->times.idle, __ATOMIC_RELAXED),
-					.hypervisor =
-					    __atomic_load_n(&s->times.hypervisor, __ATOMIC_RELAXED)};
+	struct sched_cpu_times times;
+	u64 open;
+	bool halted;
+	u32 seq;
+	do {
+		seq = __atomic_load_n(&s->times_seq, __ATOMIC_ACQUIRE);
+		times = s->times;
+		halted = __atomic_load_n(&s->halted, __ATOMIC_RELAXED);
+		open = __atomic_load_n(&s->current, __ATOMIC_RELAXED) ? 0 : elapsed(s->times_since, now);
+	} while (!seq_same(&s->times_seq, seq));
+	*(halted ? &times.idle : &times.hypervisor) += open;
+	return times;
 }
 
-struct task_times task_times(const struct task *t)
+u64 sched_cpu_started(unsigned index)
+{
+	return cpu_get(index)->sched->started;
+}
+
+struct task_times task_times_at(const struct task *t, u64 now)
 {
 	struct task_times times;
 	u64 since;
@@ -68,8 +118,12 @@ struct task_times task_times(const struct task *t)
 		times = t->times;
 		since = t->since;
 		state = t->state;
-		__atomic_thread_fence(__ATOMIC_ACQUIRE); /* the second look after what it guards */
-	} while (seq & 1 || seq != __atomic_load_n(&t->times_seq, __ATOMIC_RELAXED));
-	times_add(&times, state, elapsed(since, tsc_now()));
+	} while (!seq_same(&t->times_seq, seq));
+	times_add(&times, state, elapsed(since, now));
 	return times;
+}
+
+struct task_times task_times(const struct task *t)
+{
+	return task_times_at(t, tsc_now());
 }

@@ -70,7 +70,6 @@ void turn_charge(struct sched_cpu *s, u64 now)
 	}
 	policy->ran(t, ticks - stolen, vticks, now);
 	group_spend(g, ticks - stolen + unpaid, now);
-	t->since += stolen; /* the others' part is not this one's time */
 	if (t->vt > s->current_key)
 		__atomic_store_n(&s->current_key, t->vt, __ATOMIC_RELAXED);
 	s->run_since = MAX(now, s->run_since);
@@ -136,11 +135,14 @@ void sched_charge(struct sched_group *g, u64 ticks)
 	struct sched_cpu *s = self();
 	if (s->current && s->current->group == g)
 		return; /* it pays as it runs */
-	__atomic_fetch_add(&g->billed, ticks, __ATOMIC_RELAXED);
-	__atomic_fetch_add(&g->billed_unpaid, ticks, __ATOMIC_RELAXED);
+	if (g) {
+		__atomic_fetch_add(&g->billed, ticks, __ATOMIC_RELAXED);
+		__atomic_fetch_add(&g->billed_unpaid, ticks, __ATOMIC_RELAXED);
+	}
 	if (s->current) {
 		s->stolen += ticks;
 		s->current->hypervisor -= (i64)ticks; /* it will be counted there */
-	} else
-		s->times_since += ticks;
+		times_lend(s->current, ticks);
+	}
+	times_charged(s, g, ticks);
 }

@@ -112,7 +112,9 @@ void guest_unpause(struct guest *g)
 	for (unsigned i = 0; i < g->nr_vcpus; i++) {
 		/* Release: what was changed while it stood still is visible before it goes on. */
 		__atomic_fetch_and(&g->vcpus[i]->attention, ~VCPU_PAUSED, __ATOMIC_RELEASE);
-		vcpu_request(g->vcpus[i], VCPU_REQ_EVENT);
+		__atomic_fetch_or(&g->vcpus[i]->attention, VCPU_REQ_EVENT, __ATOMIC_RELEASE);
+		if (g->nr_running) /* even if the event was there: it has slept over it */
+			task_wake(&g->vcpus[i]->task);
 	}
 }
 

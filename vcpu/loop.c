@@ -171,6 +171,22 @@ static void vcpu_charge_exit(struct vcpu *v)
 	v->exit_time = now;
 }
 
+/* Paused: its virtual time stands still whatever it is asked for, and an event waits until it goes on. */
+__attribute__((noinline)) static void vcpu_wait_paused(struct vcpu *v)
+{
+	while (__atomic_load_n(&v->attention, __ATOMIC_ACQUIRE) & VCPU_PAUSED) {
+		if (v->attention & VCPU_REQUESTS & ~VCPU_REQ_EVENT) {
+			vcpu_load(v);
+			v->clock.entered = tsc_now(); /* for vcpu_stop() */
+			vcpu_serve(v);
+			continue;
+		}
+		vcpu_charge_exit(v);
+		task_block();
+		v->exit_time = (u32)rdtsc();
+	}
+}
+
 static void vcpu_wait(struct vcpu *v)
 {
 	if (vcpu_halted_for_ever(v)) {
@@ -182,6 +198,8 @@ static void vcpu_wait(struct vcpu *v)
 	vcpu_charge_exit(v);
 	task_block();
 	v->exit_time = (u32)rdtsc();
+	if (unlikely(v->attention & VCPU_PAUSED))
+		vcpu_wait_paused(v);
 	__atomic_store_n(&v->halted_off, false, __ATOMIC_SEQ_CST);
 	vcpu_load(v);
 	lapic_timer_watch(&v->lapic);

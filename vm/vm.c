@@ -123,6 +123,7 @@ static void vm_empty(struct vm *vm)
 		pc_destroy(vm->pc);
 	vm->pc = NULL;
 	vm_events_stop(vm);
+	vm_host.past_ticks += vm_ticks(vm, tsc_now());
 	guest_destroy(&vm->guest);
 	vm_events_destroy(vm);
 }

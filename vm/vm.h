@@ -31,9 +31,9 @@ struct vm {
 	bool paused;
 	u32 pauses; /* how often it was paused */
 	enum vm_wish wish;
-	struct {               /* as check saw it last; run: of its first vCPU */
-		u32 id, pause; /* pause: of vm.pauses, 0 when it was not paused */
-		u64 run;
+	struct {               /* as check saw it last */
+		u32 id, pause; /* pause: of vm.pauses, 0 when it did not stand still */
+		u64 run[GUEST_MAX_VCPUS], virtual_ticks[GUEST_MAX_VCPUS];
 	} checked;
 	struct { /* as top saw it last */
 		u64 run_ms, exits;
@@ -49,6 +49,7 @@ struct vm_host {
 	struct list vms;
 	u32 next_id;
 	unsigned nr_alive; /* started, and not ended */
+	u64 past_ticks;    /* of VMs' lives that have ended: TSC ticks of all CPUs */
 };
 extern struct vm_host vm_host;
 
@@ -86,6 +87,10 @@ void vm_check_idle(void);
 
 /* cpus.c: every CPU of the machine enters VMX operation; vm_host.caps is what all of them can do. */
 void vm_enter_vmx(const struct boot_info *bi);
+
+/* meter.c: all that its vCPUs have had of the CPUs in this life, and what was billed to it; TSC ticks up to
+ * now. */
+u64 vm_ticks(const struct vm *vm, u64 now);
 
 /* build.c: memory, tables, kernel, registers. */
 int vm_build(struct vm *vm);

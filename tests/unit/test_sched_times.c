@@ -15,7 +15,7 @@ static u64 total(void)
 		sim_on(i);
 		if (!sim_current(i))
 			times_cpu(sim_cpu[i].sched, shim_tsc, true);
-		struct sched_cpu_times t = sched_cpu_times(i);
+		struct sched_cpu_times t = sched_cpu_times_at(i, shim_tsc);
 		sum += t.idle + t.hypervisor;
 	}
 	return sum;
@@ -33,9 +33,10 @@ static void everything_is_accounted(void **state)
 			for (unsigned i = 0; i < 1000; i++) {
 				sim_run(10 * MS);
 				sim_on(i % cpus);
-				/* An interrupt for the third VM, of up to 60 microseconds. */
+				/* An interrupt of up to 60 microseconds for the third VM, or for the
+				 * hypervisor. */
 				shim_tsc += 60000;
-				sched_charge(&sim_group[2], i * 60);
+				sched_charge(i % 3 ? &sim_group[2] : NULL, i * 60);
 			}
 			u64 wall = (shim_tsc - sim_started) * cpus, sum = total();
 			assert_true(sum <= wall + wall / 1000 && sum >= wall - wall / 1000);
@@ -81,6 +82,32 @@ static void interrupts_are_paid_for_by_whom_they_are_for(void **state)
 	sim_teardown();
 }
 
+/* From the VM's side: while an interrupt for another one, or for nobody, is served its vCPU waits. */
+static void who_is_interrupted_waits(void **state)
+{
+	(void)state;
+	sim_setup("bvt", 1);
+	struct sched_group *a = sim_vm(256), *b = sim_vm(256);
+	struct sim_task *t = sim_vcpu(a, 0, 0);
+	u64 most = 0;
+	for (unsigned i = 0; i < 1000; i++) {
+		sim_run(900000);
+		shim_tsc += 100000;
+		sched_charge(i % 2 ? b : NULL, 100000);
+		u64 run = task_times(&t->task).run;
+		assert_true(run >= most); /* not even for a moment less than before */
+		most = run;
+	}
+	struct task_times times = task_times(&t->task);
+	assert_int_equal(times.run, SECOND - SECOND / 10);
+	assert_int_equal(times.ready, SECOND / 10);
+	assert_int_equal(b->billed, SECOND / 20);
+	struct sched_cpu_times own = sched_cpu_times_at(0, shim_tsc);
+	assert_int_equal(own.hypervisor, SECOND / 20);
+	assert_int_equal(own.idle, 0);
+	sim_teardown();
+}
+
 static void hypervisor_time_is_told_apart(void **state)
 {
 	(void)state;
@@ -105,6 +132,7 @@ int main(void)
 	    cmocka_unit_test(everything_is_accounted),
 	    cmocka_unit_test(a_task_has_one_state_at_a_time),
 	    cmocka_unit_test(interrupts_are_paid_for_by_whom_they_are_for),
+	    cmocka_unit_test(who_is_interrupted_waits),
 	    cmocka_unit_test(hypervisor_time_is_told_apart),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
