@@ -2,6 +2,9 @@
 /* A VM for the scheduler: its weight, shared among its tasks that can run, its cap, its parameters. */
 #include "internal.h"
 
+/* A slice that its budget ends is no shorter; the VM owes the rest. */
+#define CAP_SLICE (sched_const.ms / 4)
+
 void sched_group_init(struct sched_group *g)
 {
 	*g = (struct sched_group){.weight = SCHED_WEIGHT_DEFAULT};
@@ -73,6 +76,15 @@ void group_spend(struct sched_group *g, u64 ticks, u64 now)
 	spin_unlock(&g->lock);
 }
 
+/* How long a task that runs alone has of it: it grows meanwhile. */
+static u64 budget_lasts(i64 budget, unsigned cap)
+{
+	if (budget <= 0)
+		return 0;
+	u64 ticks = cap < 100 ? (u64)budget * 100 / (100 - cap) : (u64)budget;
+	return MAX(ticks, CAP_SLICE);
+}
+
 u64 group_budget_left(struct sched_group *g, u64 now, u64 *wait)
 {
 	unsigned cap = g->cap;
@@ -80,11 +92,11 @@ u64 group_budget_left(struct sched_group *g, u64 now, u64 *wait)
 		return NEVER;
 	spin_lock(&g->lock);
 	budget_grow(g, now);
-	i64 budget = g->budget, resume = cap_most(g) / 2;
+	i64 budget = g->budget, resume = cap_most(g) / 4;
 	spin_unlock(&g->lock);
-	/* Not for a few instructions: half a period's worth has to be there first. */
+	/* Not for a few instructions. Far below the most: nothing is lost while it waits for a CPU then. */
 	*wait = budget < resume ? (u64)(resume - budget) * 100 / cap : 0;
-	return budget > 0 ? (u64)budget : 0;
+	return budget_lasts(budget, cap);
 }
 
 /* ---- parameters ---- */

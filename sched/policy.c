@@ -8,7 +8,7 @@ struct sched_constants sched_const;
 
 #define LEAD_NS 5000000u
 #define FRAME_NS 50000000u
-#define CAP_PERIOD_NS 20000000u
+#define CAP_PERIOD_NS 40000000u
 
 void sched_constants_init(void)
 {

@@ -155,6 +155,43 @@ static void caps(void **state)
 		}
 }
 
+static const struct sched_policy *counted;
+static unsigned slices;
+
+static u64 counted_slice(struct task *t, const struct task *next, u64 now)
+{
+	slices++;
+	return counted->slice(t, next, now);
+}
+
+/* Its budget grows as it runs: the slice ends where it is used up, which is one step and not many ever
+ * smaller ones. And a VM that is late to a CPU after its wait gets its due all the same. */
+static void a_cap_costs_few_slices(void **state)
+{
+	(void)state;
+	for (unsigned p = 0; p < ARRAY_SIZE(names); p++)
+		for (unsigned cpus = 1; cpus <= 4; cpus += 3) {
+			sim_setup(names[p], cpus);
+			struct sched_group *capped = sim_vm(256), *free = sim_vm(256);
+			set(capped, "cap", 30 * cpus);
+			for (unsigned i = 0; i < cpus; i++) {
+				sim_vcpu(capped, 0, 0);
+				sim_vcpu(free, 0, 0);
+			}
+			counted = policy;
+			struct sched_policy counting = *policy;
+			counting.slice = counted_slice;
+			policy = &counting;
+			slices = 0;
+			sim_mark();
+			sim_run(10 * SECOND);
+			policy = counted;
+			expect_near(sim_got(capped) / (10.0 * SECOND), 0.3 * cpus, 0.01 * cpus);
+			assert_true(slices < cpus * 10 * 600);
+			sim_teardown();
+		}
+}
+
 static struct sim_task *latency_scene(const char *name, unsigned cpus, u64 warp)
 {
 	sim_setup(name, cpus);
@@ -266,7 +303,7 @@ int main(void)
 	    T(equal_spinners),           T(weighted_spinners),        T(eight_on_four_cpus),
 	    T(infeasible_weight),        T(weight_belongs_to_the_vm), T(caps),
 	    T(warp_gives_latency),       T(warp_is_borrowed),         T(change_while_running),
-	    T(a_nuisance_costs_nothing),
+	    T(a_nuisance_costs_nothing), T(a_cap_costs_few_slices),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
