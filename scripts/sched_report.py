@@ -7,11 +7,11 @@ import os
 from sched_scenes import POLICIES, SCENES, judge
 
 STYLE = """
-body { font: 15px/1.45 system-ui, sans-serif; max-width: 1000px; margin: 2em auto; padding: 0 1em; color: #222 }
+body { font: 15px/1.45 system-ui, sans-serif; max-width: 1060px; margin: 2em auto; padding: 0 1em; color: #222 }
 h1 { font-size: 1.6em } h2 { font-size: 1.15em; margin: 2em 0 .2em; border-top: 1px solid #ddd; padding-top: 1em }
 p { margin: .3em 0 .8em } .dim { color: #777 }
 table { border-collapse: collapse; font-size: 13px }
-td, th { text-align: left; padding: 2px 14px 2px 0; border-bottom: 1px solid #eee }
+td, th { text-align: left; padding: 2px 12px 2px 0; border-bottom: 1px solid #eee; white-space: nowrap }
 .ok { color: #2a7a3b } .missed { color: #b3261e; font-weight: bold }
 .row { display: flex; flex-wrap: wrap; gap: 18px } figure { margin: 0 } figcaption { font-weight: 600; font-size: 13px }
 svg text { font: 12px system-ui, sans-serif; fill: #333 } svg .dim { fill: #888 }
@@ -86,19 +86,29 @@ def late_chart(runs):
                         if run.policy == "bvt" else run.policy))
         out.append('<path d="M%.1f %dH%.1f" stroke="#b9cfe2" stroke-width="8"/>' % (at(p50), y, at(worst)))
         out.append('<path d="M%.1f %dH%.1f" stroke="#5b8db8" stroke-width="8"/>' % (at(p50), y, at(p99)))
-        out.append(text(at(p99) + 4, y - 7, "p99 %.0f us" % p99))
+        out.append('<circle cx="%.1f" cy="%d" r="5" fill="#2f6190"/>' % (at(p99), y))
+        out.append(text(at(p99) + 9, y - 7, "%.0f us" % p99))
     return svg(width, height, out)
 
 
-def summary(runs):
+def cell(figure):
+    if figure is None:
+        return "<td></td>"
+    mark = {None: "", True: ' class="ok"', False: ' class="missed"'}[figure.ok]
+    return "<td%s>%s%s</td>" % (mark, html.escape(figure.got), " missed" if figure.ok is False else "")
+
+
+def summary(results):
+    """A row for each figure of a scene, a column for each policy."""
     rows = ""
-    for run in runs:
-        for f in judge(run):
-            verdict = "" if f.ok is None else '<span class="%s">%s</span>' % (
-                ("ok", "ok") if f.ok else ("missed", "missed"))
-            rows += "<tr>" + "".join("<td>%s</td>" % html.escape(x) for x in (
-                run.scene, run.policy, f.name, f.aim, f.got)) + "<td>%s</td></tr>" % verdict
-    return "<table><tr><th>scene<th>policy<th>figure<th>aim<th>got<th></tr>%s</table>" % rows
+    for name in SCENES:
+        by_policy = {p: judge(results[name, p]) for p in POLICIES if (name, p) in results}
+        for i, first in enumerate(next(iter(by_policy.values()), ())):
+            rows += "<tr><td>%s</td><td>%s</td><td>%s</td>%s</tr>" % (
+                name if i == 0 else "", html.escape(first.name), html.escape(first.aim),
+                "".join(cell(by_policy[p][i] if p in by_policy else None) for p in POLICIES))
+    return "<table><tr><th>scene<th>figure<th>aim%s</tr>%s</table>" % (
+        "".join("<th>" + p for p in POLICIES), rows)
 
 
 def section(name, results):
@@ -116,10 +126,11 @@ def write(path, results):
     parts = ["<!DOCTYPE html><html lang=en><meta charset=utf-8><title>Socle: who gets the CPU</title><style>", STYLE,
              "</style><h1>Who gets the CPU</h1><p>Measured in the Bochs emulator, where a tick of the time stamp counter is "
              "an instruction, 50 of them a microsecond. Blue: what each guest got of all the work that was done, or the "
-             "victim of the CPU; orange: what it should get.</p>", summary(ordered)]
+             "victim of the CPU; orange: what it should get.</p>", summary(results)]
     if late:
         parts += ["<h2>How late a guest wakes</h2><p>It wakes every 10 ms beside three guests that compute without end. "
-                  "Dark: from the median to the 99th percentile, light: to the worst; orange: the aim with warp.</p>",
+                  "Point: the 99th percentile; dark bar: from the median to there; light: to the worst. Orange: the aim with "
+                  "warp.</p>",
                   late_chart(late)]
     parts += [section(name, results) for name in SCENES]
     os.makedirs(os.path.dirname(path), exist_ok=True)

@@ -50,10 +50,10 @@ static void spin(u32 me)
 		before = now;
 		work();
 		now = rdtsc();
-		if (now - before < shortest)
-			shortest = now - before;
-		if (now >= from && now < until)
+		if (now >= from && now < until) {
+			shortest = now - before < shortest ? now - before : shortest;
 			n++;
+		}
 		if (now < report)
 			continue;
 		print("SCHED %s at %lu rounds %lu of %lu\n", name(), now - from, n, shortest);
