@@ -61,3 +61,5 @@ void clocks_test(void);
 void alarms_test(void);
 void events_test(void);
 void event_target_test(void);
+void masked_test(void);
+void tokens_test(void);

@@ -49,6 +49,8 @@ IN_BOTH_MODES(clocks_test)
 IN_BOTH_MODES(alarms_test)
 IN_BOTH_MODES(events_test)
 IN_BOTH_MODES(event_target_test)
+IN_BOTH_MODES(masked_test)
+IN_BOTH_MODES(tokens_test)
 
 #define ROWS(mode)                                                                                           \
 	{"start-" #mode, start_test_##mode, 0}, {"topology-" #mode, topology_test_##mode, 0},                \
@@ -60,6 +62,7 @@ IN_BOTH_MODES(event_target_test)
 	    {"locks-" #mode, locks_test_##mode, 0}, {"holders-" #mode, holders_test_##mode, 0},              \
 	    {"clocks-" #mode, clocks_test_##mode, 0}, {"alarms-" #mode, alarms_test_##mode, 0},              \
 	    {"events-" #mode, events_test_##mode, 0}, {"event-target-" #mode, event_target_test_##mode, 0},  \
+	    {"masked-" #mode, masked_test_##mode, 0}, {"tokens-" #mode, tokens_test_##mode, 0},              \
 	{                                                                                                    \
 		"emulation-" #mode, emulation_test_##mode, 0                                                 \
 	}
