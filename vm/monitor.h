@@ -58,5 +58,6 @@ void command_trace(struct call *c);
 void command_debug_dump(struct call *c);
 void command_sched(struct call *c); /* monitor_sched.c */
 void command_vcpu_pin(struct call *c);
+void command_date(struct call *c);  /* monitor_date.c */
 void command_top(struct call *c);   /* monitor_top.c */
 void command_check(struct call *c); /* monitor_check.c */

@@ -172,6 +172,9 @@ WRONG = [
     ("trace a", "trace: nothing is recorded of a: expected trace -e a first"),
     ("trace a 1", 'trace: "1": expected a vCPU from 0 to 0'),
     ("trace -ed a", "trace: expected -e or -d, not both"),
+    ("date a b c", "date: too many words: expected date [-j] [VM [DATE|host]]"),
+    ("date a 2026-02-30T00:00:00", 'date: "2026-02-30T00:00:00": expected host, or a date of 1970 to 2554 as 2026-11-21T15:04:05'),
+    ("date a 2600-01-01T00:00:00", 'date: "2600-01-01T00:00:00": expected host, or a date of 1970 to 2554 as 2026-11-21T15:04:05'),
     ("create nobody", "create: no [vm nobody] in the configuration: expected spare, huge"),
     ("help reboot", 'help: no command "reboot": "help" shows what there is'),
     ('list "a', 'a quote is opened and never closed: expected a second "'),
@@ -235,6 +238,38 @@ def test_wrong_input(monitor):
     m.console.send(ESCAPE + "q")
     end = m.console.wait(20)
     assert end.status == 0, end
+
+
+def test_date(console, guest):
+    """The guest sees a pause by its clocks: real and wall clock are right at once, virtual time stood still; and
+    the wall clock that the operator sets."""
+    m = Monitor(console("[socle]\non_idle = wait\n[vm c]\nmemory = 16\nkernel = clock.elf\ncmdline = operator\n"
+                        "testdev = yes\n" + vm("b", "idle"),
+                        {"clock.elf": guest("clock"), "life.elf": guest("life")}))
+    m.open()
+    first, host = m.ask("date"), {row["name"]: row for row in m.json("date -j")}
+    assert re.match(r"Name +ID  Wall clock \(UTC\) +Virtual\(s\)\nSocle +0  20\d\d(-\d\d){2} \d\d(:\d\d){2}\.\d{3} ", first), first
+    assert list(host) == ["Socle", "c", "b"] and host["c"]["wall_ns"] - host["Socle"]["wall_ns"] < 1e9, host
+    assert m.ask("pause c") == ""
+    before = m.json("date -j c")[0]
+    for _ in range(5):
+        m.ask("top -n")   # a second each
+    after = m.json("date -j c")[0]
+    assert after["virtual_s"] - before["virtual_s"] < 0.01, (before, after)
+    assert after["wall_ns"] - before["wall_ns"] > 5e9, (before, after)
+    m.send("unpause c")
+    seen = m.console.expect(r"paused for \d+ ns, then wall clock \d+\r?\n", timeout=60)
+    pause, wall = map(int, re.search(r"paused for (\d+) ns, then wall clock (\d+)", seen).groups())
+    assert pause >= 5e9 and 0 <= wall - after["wall_ns"] < 1e9, (seen, after)
+    m.send("date c 2040-02-29T12:34:56")
+    set_to = int(re.search(r"wall clock set to (\d+)", m.console.expect(r"wall clock set to \d+\r?\n", timeout=60))[1])
+    assert 0 <= set_to - 2214131696 * 10**9 < 1e9, set_to
+    m.log("c: left through the debug exit port, value 0")
+    m.ask("date b 2040-02-29T12:34:56")
+    assert m.json("date -j b")[0]["wall"].startswith("2040-02-29T12:3")
+    m.ask("date b host")
+    rows = m.json("date -j")
+    assert abs(rows[0]["wall_ns"] - rows[1]["wall_ns"]) < 1e9, rows
 
 
 def test_preserve(monitor):

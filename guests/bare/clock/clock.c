@@ -4,6 +4,7 @@
 
 #include "apic.h"
 #include "hyper.h"
+#include "operator.h"
 #include "page.h"
 #include "print.h"
 #include "trap.h"
@@ -460,12 +461,20 @@ static void hidden_test(void)
 }
 
 const struct test guest_tests[] = {
-    {"discovery", discovery_test, 0},   {"records", records_test, 0},
-    {"bad-places", bad_places_test, 0}, {"scribble", scribble_test, 0},
-    {"real-time", real_time_test, 0},   {"virtual-time", virtual_time_test, 0},
-    {"real-alarm", real_alarm_test, 0}, {"virtual-alarm", virtual_alarm_test, 0},
-    {"bad-alarms", bad_alarms_test, 0}, {"kvm-clock", kvm_clock_test, 0},
-    {"kvm-bad", kvm_bad_test, 0},       {"kvm-steal", kvm_steal_test, 0},
-    {"times", times_test, 0},           {"hidden", hidden_test, 0},
+    {"discovery", discovery_test, 0},
+    {"records", records_test, 0},
+    {"bad-places", bad_places_test, 0},
+    {"scribble", scribble_test, 0},
+    {"real-time", real_time_test, 0},
+    {"virtual-time", virtual_time_test, 0},
+    {"real-alarm", real_alarm_test, 0},
+    {"virtual-alarm", virtual_alarm_test, 0},
+    {"bad-alarms", bad_alarms_test, 0},
+    {"kvm-clock", kvm_clock_test, 0},
+    {"kvm-bad", kvm_bad_test, 0},
+    {"kvm-steal", kvm_steal_test, 0},
+    {"times", times_test, 0},
+    {"hidden", hidden_test, 0},
+    {"operator", operator_test, ON_DEMAND},
 };
 const unsigned guest_nr_tests = ARRAY_SIZE(guest_tests);
