@@ -169,6 +169,8 @@ struct sched_cpu {
 	u64 svt;           /* scheduler virtual time: the least of the tasks that can run here */
 	u64 run_since, run_clock; /* the running task's turn, or what is not charged of it yet */
 	u64 stolen;               /* ticks of it that were billed to others */
+	u64 way;                  /* ticks from a task that left of its own accord to the next, last time */
+	bool left_freely;         /* `way` is to be measured */
 	/* These are written by the CPU itself, an odd count while it does. */
 	u32 times_seq;
 	bool halted; /* what is not in `times` yet is idle time */

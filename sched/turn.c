@@ -39,8 +39,29 @@ static void slice_set(struct sched_cpu *s, u64 now)
 	timer_update_next(s);
 }
 
+/* A task that leaves of its own accord pays for the way to the next one; else to sleep or to yield all the
+ * time would be free, and the others' loss. What the way takes is known when the task may be gone: so it is
+ * what it took last time. */
+#define WAY_MOST (sched_const.ms / 10)
+
+static void way_pay(struct sched_cpu *s, struct task *t, u64 now)
+{
+	policy->ran(t, s->way, group_vticks(t->group, s->way), now);
+	group_spend(t->group, s->way, now);
+	s->left_freely = true;
+}
+
+static void way_measure(struct sched_cpu *s, u64 now)
+{
+	if (!s->left_freely)
+		return;
+	s->left_freely = false;
+	s->way = now > s->times_since ? MIN(now - s->times_since, WAY_MOST) : 0;
+}
+
 void turn_begin(struct sched_cpu *s, struct task *t, u64 now)
 {
+	way_measure(s, now);
 	times_cpu(s, now, false);
 	times_account(t, now, TASK_RUNNING);
 	t->woken = false;
@@ -82,6 +103,8 @@ void turn_end(struct sched_cpu *s, enum task_state state, u64 now)
 {
 	struct task *t = s->current;
 	turn_charge(s, now);
+	if (state != TASK_READY || !__atomic_load_n(&s->resched, __ATOMIC_RELAXED))
+		way_pay(s, t, now);
 	times_account(t, now, state);
 	s->times_since = now;
 	if (state != TASK_READY)

@@ -39,6 +39,7 @@ static struct sched_group sim_group[SIM_TASKS];
 static struct sim_task sim_task[SIM_TASKS];
 static unsigned sim_groups, sim_tasks;
 static u64 sim_started;
+static u64 sim_cost; /* of the way from one task to another */
 
 unsigned cpu_count(void)
 {
@@ -79,6 +80,7 @@ static inline void sim_setup(const char *policy_name, unsigned cpus)
 	assert_int_equal(sched_select(policy_name), 0);
 	sim_cpus = cpus;
 	sim_groups = sim_tasks = 0;
+	sim_cost = 0;
 	sched_online = BIT(cpus) - 1;
 	sched_front = 0;
 	sim_started = shim_tsc = SECOND;
@@ -173,6 +175,7 @@ static void sim_leave(unsigned cpu, struct sim_task *t, bool blocks)
 	}
 	if (!sim_cpu[cpu].sched->current) /* else it was woken meanwhile and goes on */
 		task_left(sim_cpu[cpu].sched);
+	shim_tsc += sim_cost;
 }
 
 /* What this CPU does at this moment. */

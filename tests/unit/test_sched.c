@@ -296,6 +296,31 @@ static void a_nuisance_costs_nothing(void **state)
 	}
 }
 
+static void yields(struct sim_task *t)
+{
+	(void)t;
+}
+
+/* M35: who sleeps so short that it has not left the CPU before it is to wake, or yields all the time, pays
+ * for the way from task to task himself. */
+static void leaving_is_not_free(void **state)
+{
+	(void)state;
+	for (unsigned p = 0; p < ARRAY_SIZE(names); p++)
+		for (unsigned spins = 0; spins < 2; spins++) {
+			sim_setup(names[p], 1);
+			struct sched_group *victim = sim_vm(256), *nuisance = sim_vm(256);
+			sim_vcpu(victim, 0, 0);
+			sim_vcpu(nuisance, 10000, 3000)->spun = spins ? yields : NULL;
+			sim_cost = 5000;
+			sim_run(SECOND);
+			sim_mark();
+			sim_run(10 * SECOND);
+			assert_true(sim_got(victim) >= 0.48 * 10 * SECOND);
+			sim_teardown();
+		}
+}
+
 #define T(name) cmocka_unit_test(name)
 int main(void)
 {
@@ -303,7 +328,7 @@ int main(void)
 	    T(equal_spinners),           T(weighted_spinners),        T(eight_on_four_cpus),
 	    T(infeasible_weight),        T(weight_belongs_to_the_vm), T(caps),
 	    T(warp_gives_latency),       T(warp_is_borrowed),         T(change_while_running),
-	    T(a_nuisance_costs_nothing), T(a_cap_costs_few_slices),
+	    T(a_nuisance_costs_nothing), T(leaving_is_not_free),      T(a_cap_costs_few_slices),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
