@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What bench-sched measures with. By the guest's TSC, which is 0 when its VM starts, in millions of ticks:
- * the measured time begins at `from=N` and takes `for=N`; the guest is at it for as long as `from=` before
- * and after, so that nobody has the CPU for himself because others are not there yet, or no more. It goes
- * round a loop of fixed length and tells how often and how long a round takes that nothing interrupts; on all
- * of `cpus=N` virtual CPUs; and every `every=N` how often so far. With `wake=N` it sleeps instead, wakes
- * every N thousand ticks and tells how late it was. */
+/* What bench-sched measures with: shares, weights, lateness (M29, M30, M32). By the guest's TSC, which is 0
+ * when its VM starts, in millions of ticks: the measured time begins at `from=N` and takes `for=N`; the guest
+ * is at it for as long as `from=` before and after, so that nobody has the CPU for himself because others are
+ * not there yet, or no more. It goes round a loop of fixed length and tells how often and how long a round
+ * takes that nothing interrupts; on all of `cpus=N` virtual CPUs; and every `every=N` how often so far. With
+ * `wake=N` it sleeps instead, wakes every N thousand ticks and tells how late it was. */
 #include "../bare/smp/smp.h"
 #include "print.h"
 
