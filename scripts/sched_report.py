@@ -95,11 +95,13 @@ def cell(figure):
     if figure is None:
         return "<td></td>"
     mark = {None: "", True: ' class="ok"', False: ' class="missed"'}[figure.ok]
-    return "<td%s>%s%s</td>" % (mark, html.escape(figure.got), " missed" if figure.ok is False else "")
+    got, _, detail = figure.got.partition(" (")
+    return '<td%s title="%s">%s%s</td>' % (mark, html.escape(detail.rstrip(")")), html.escape(got),
+                                           " missed" if figure.ok is False else "")
 
 
 def summary(results):
-    """A row for each figure of a scene, a column for each policy."""
+    """A row for each figure of a scene, a column for each policy; details where the pointer rests."""
     rows = ""
     for name in SCENES:
         by_policy = {p: judge(results[name, p]) for p in POLICIES if (name, p) in results}
@@ -117,7 +119,7 @@ def section(name, results):
         return ""
     return '<h2>%s</h2><p>%s. <span class="dim">%s simulated seconds; run %s</span></p><div class="row">%s</div>' % (
         name, html.escape(SCENES[name].what[0].upper() + SCENES[name].what[1:]), runs[0].more.get("seconds", "?"),
-        ", ".join(sorted({r.more.get("when", "?") for r in runs})), "".join(panel(r) for r in runs))
+        ", ".join(sorted({r.more.get("when", "?")[:10] for r in runs})), "".join(panel(r) for r in runs))
 
 
 def write(path, results):

@@ -129,7 +129,8 @@ def victim_loses(most):
         entitled = 1 / len(SCENES[run.scene].vms)
         loss = 1 - run.cpu("victim") / entitled
         return [Figure("victim loses", "<= " + percent(most),
-                       "%s (%s of %s)" % (percent(loss), percent(run.cpu("victim")), percent(entitled)), loss <= most)]
+                       "%s (%s of %s)" % (percent(max(loss, 0)), percent(run.cpu("victim")), percent(entitled)),
+                       loss <= most)]
     return figures
 
 
