@@ -159,6 +159,8 @@ struct sched_cpu {
 	u64 *sp;              /* the scheduler's context while a task runs */
 	struct task *left;    /* has just switched to the scheduler's context */
 	bool left_portable;   /* and its leave() was called */
+	struct task *resident; /* blocked, and the CPU idles on its stack */
+	struct task *picked;   /* to run next, its turn has begun already */
 	bool (*idle)(void);   /* a bit of something useful before halting; true: there is more; may be NULL */
 
 	struct spinlock lock;
@@ -221,6 +223,9 @@ void task_detach(struct task *t);
 void task_wake(struct task *t);
 /* The calling task waits for task_wake(). */
 void task_block(void);
+/* The same, for one whose state is dear to unload: while its CPU has nothing else to do, that idles on the
+ * task's stack, and no other CPU takes the task. */
+void task_linger(void);
 /* The calling task lets others run first. */
 void task_yield(void);
 /* The calling task, which is about to yield, lets one of its group run in its place: next on this CPU, unless

@@ -102,6 +102,16 @@ void turn_over(struct sched_cpu *s); /* its slice is; without the lock */
 void task_left(struct sched_cpu *s);
 /* Timers, work, then the next task, made the current one; NULL: nothing to do. */
 struct task *sched_next(struct sched_cpu *s);
+/* What is due, and a request to look again. */
+void timers_serve(struct sched_cpu *s);
+/* Halts until an interrupt was handled, or does a bit of something useful. */
+void wait_for_interrupt(struct sched_cpu *s);
+
+/* ---- task.c ---- */
+/* The current task's turn ends; false when a wake had come before. */
+bool turn_block(struct sched_cpu *s, struct task *t);
+/* To the scheduler's stack; the state of the task is changed already. */
+void task_leave(struct sched_cpu *s, struct task *t);
 
 /* ---- times.c ---- */
 /* The time of this CPU since it was last called is its own: the scheduler's, or idle. */

@@ -42,7 +42,7 @@ void task_left(struct sched_cpu *s)
 		t->exited(t); /* t may be gone after this */
 }
 
-static void wait_for_interrupt(struct sched_cpu *s)
+void wait_for_interrupt(struct sched_cpu *s)
 {
 	times_cpu(s, tsc_now(), false);
 	s->slice_end = NEVER;
@@ -66,12 +66,17 @@ static void resched_clear(struct sched_cpu *s)
 	timer_update_next(s);
 }
 
-struct task *sched_next(struct sched_cpu *s)
+void timers_serve(struct sched_cpu *s)
 {
 	u64 now = tsc_now();
 	resched_clear(s);
 	if (s->next_deadline <= now)
 		timer_run(now);
+}
+
+struct task *sched_next(struct sched_cpu *s)
+{
+	timers_serve(s);
 	if (unlikely(!list_empty(&s->work))) /* who queues more from elsewhere makes us look again */
 		work_run(s);
 	return queue_take(s);
@@ -83,7 +88,8 @@ void sched_run(void)
 	s->index = this_cpu()->index; /* it may have changed while CPUs were left out */
 	__atomic_fetch_or(&sched_online, BIT(s->index), __ATOMIC_RELEASE);
 	for (;;) {
-		struct task *t = sched_next(s);
+		struct task *t = s->picked ? s->picked : sched_next(s);
+		s->picked = NULL;
 		if (t) {
 			task_switch(&s->sp, t->sp);
 			task_left(s);

@@ -247,8 +247,11 @@ static bool task_admit(struct sched_cpu *s, struct task *t, u64 now)
 {
 	u64 wait;
 	if (unlikely(!task_allowed(t, s))) {
-		task_evict(s, t);
-		return false;
+		if (t != s->resident) {
+			task_evict(s, t);
+			return false;
+		}
+		queue_resched(s); /* its stack is in use here: it goes when it yields */
 	}
 	queue_remove(s, t);
 	if (likely(group_budget(t->group, now, &wait)))

@@ -73,10 +73,8 @@ int task_set_affinity(struct task *t, u64 mask)
 
 /* ---- the calling task ---- */
 
-/* Its state is changed, and the lock held: to the scheduler's stack. */
-static void task_leave(struct sched_cpu *s, struct task *t)
+void task_leave(struct sched_cpu *s, struct task *t)
 {
-	spin_unlock(&s->lock);
 	u64 affinity = __atomic_load_n(&t->affinity, __ATOMIC_RELAXED);
 	bool leave = cpu_count() > 1 && (affinity & (affinity - 1));
 	if (leave && t->leave)
@@ -86,18 +84,24 @@ static void task_leave(struct sched_cpu *s, struct task *t)
 	task_switch(&t->sp, s->sp);
 }
 
+bool turn_block(struct sched_cpu *s, struct task *t)
+{
+	spin_lock(&s->lock);
+	bool woken = t->woken;
+	if (woken)
+		t->woken = false;
+	else
+		turn_end(s, TASK_BLOCKED, tsc_now());
+	spin_unlock(&s->lock);
+	return !woken;
+}
+
 void task_block(void)
 {
 	struct sched_cpu *s = self();
 	struct task *t = s->current;
-	spin_lock(&s->lock);
-	if (t->woken) {
-		t->woken = false;
-		spin_unlock(&s->lock);
-		return;
-	}
-	turn_end(s, TASK_BLOCKED, tsc_now());
-	task_leave(s, t);
+	if (turn_block(s, t))
+		task_leave(s, t);
 }
 
 void task_yield(void)
@@ -106,6 +110,7 @@ void task_yield(void)
 	struct task *t = s->current;
 	spin_lock(&s->lock);
 	turn_end(s, TASK_READY, tsc_now());
+	spin_unlock(&s->lock);
 	task_leave(s, t);
 }
 
@@ -115,6 +120,7 @@ void task_exit(void)
 	struct task *t = s->current;
 	spin_lock(&s->lock);
 	turn_end(s, TASK_DEAD, tsc_now());
+	spin_unlock(&s->lock);
 	task_leave(s, t);
 	panic("a task that ended was run again");
 }

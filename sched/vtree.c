@@ -47,7 +47,7 @@ void vtree_insert(struct vtree *tree, struct vnode *n)
 {
 	struct vnode **link = &tree->root, *parent = NULL;
 	bool is_first = true;
-	while (*link) {
+	while (unlikely(*link)) {
 		parent = *link;
 		bool left = n->key < parent->key;
 		is_first = is_first && left;
@@ -75,6 +75,10 @@ struct vnode *vtree_next(const struct vnode *n)
 
 void vtree_remove(struct vtree *tree, struct vnode *n)
 {
+	if (likely(tree->root == n && !n->left && !n->right)) { /* the only one, as mostly */
+		tree->root = tree->first = NULL;
+		return;
+	}
 	if (tree->first == n)
 		tree->first = vtree_next(n);
 	while (n->left && n->right)

@@ -158,7 +158,7 @@ enum shorthand { SHORTHAND_NONE, SHORTHAND_SELF, SHORTHAND_ALL, SHORTHAND_OTHERS
 /* 11.6.1. Combinations that table 11-3 calls invalid without saying what they do (an NMI to oneself by
  * shorthand, for one) do what they would do by destination. IPIs are edges: the trigger mode only
  * tells INIT from its long-dead level de-assertion. */
-void apic_send_icr(struct lapic *l, u32 icr, u32 dest)
+static void send_any(struct lapic *l, u32 icr, u32 dest)
 {
 	struct guest *g = vcpu_guest(l->vcpu);
 	struct apic_msg msg = {
@@ -190,6 +190,24 @@ void apic_send_icr(struct lapic *l, u32 icr, u32 dest)
 		message_send(g, &msg, shorthand == SHORTHAND_OTHERS ? l : NULL);
 		break;
 	}
+}
+
+/* Most are fixed interrupts for one processor. */
+void apic_send_icr(struct lapic *l, u32 icr, u32 dest)
+{
+	struct guest *g = vcpu_guest(l->vcpu);
+
+	if (likely(!(icr & (ICR_DELIVERY | ICR_SHORTHAND | ICR_LOGICAL)) && (icr & ICR_VECTOR) >= 16 &&
+		   dest < guest_vcpu_count(g))) {
+		struct lapic *to = vcpu_lapic(guest_vcpu(g, dest));
+
+		if (likely(to->id == dest && lapic_enabled(to) &&
+			   __atomic_load_n(&to->software_enabled, __ATOMIC_RELAXED))) {
+			lapic_post(to, (u8)icr, false);
+			return;
+		}
+	}
+	send_any(l, icr, dest);
 }
 
 void apic_send_self(struct lapic *l, u8 vector)

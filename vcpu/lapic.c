@@ -34,16 +34,19 @@ void lapic_post(struct lapic *l, u8 vector, bool level)
 /* 11.8.4: the trigger mode of the message is recorded when the vector enters the IRR. */
 static void lapic_set_irr(struct lapic *l, unsigned word, u64 vectors, u64 level)
 {
-	l->level[word] = (l->level[word] & ~vectors) | (level & vectors);
-	for (unsigned half = 2 * word; half <= 2 * word + 1; half++, vectors >>= 32) {
-		u32 bits = (u32)vectors;
+	level = (l->level[word] & ~vectors) | (level & vectors);
+	for (unsigned half = 2 * word; vectors; half++, vectors >>= 32) {
+		u32 bits = (u32)vectors, irr = BITMAP_WORD(LAPIC_IRR, half);
 		if (!bits)
 			continue;
-		u32 irr = BITMAP_WORD(LAPIC_IRR, half);
 		lapic_set_reg(l, irr, lapic_reg(l, irr) | bits);
-		lapic_set_reg(l, BITMAP_WORD(LAPIC_TMR, half), (u32)(l->level[word] >> (32 * (half & 1))));
 		l->irr_words |= (u8)(1u << half);
 	}
+	if (likely(level == l->level[word]))
+		return;
+	l->level[word] = level;
+	lapic_set_reg(l, BITMAP_WORD(LAPIC_TMR, 2 * word), (u32)level);
+	lapic_set_reg(l, BITMAP_WORD(LAPIC_TMR, 2 * word + 1), (u32)(level >> 32));
 }
 
 void lapic_sync_posted(struct lapic *l)
@@ -92,24 +95,31 @@ void lapic_lvt_raise(struct lapic *l, u32 lvt_offset)
 
 /* ---- priorities ---- */
 /* The processor changes IRR and ISR itself under virtual-interrupt delivery: look at all words then. */
-static u32 lapic_words_in_use(const struct lapic *l, u32 base, u8 cached)
+static u8 lapic_words_in_use(const struct lapic *l, u32 base)
 {
 	u32 words = 0;
 
-	if (!l->hw_vid)
-		return cached;
 	for (unsigned i = 0; i < 8; i++)
 		words |= (u32)(lapic_reg(l, BITMAP_WORD(base, i)) != 0) << i;
-	return words;
+	return (u8)words;
 }
 
-static int lapic_highest(const struct lapic *l, u32 base, u8 cached)
+static inline int lapic_highest(const struct lapic *l, u32 base, u8 cached)
 {
-	u32 words = lapic_words_in_use(l, base, cached);
+	unsigned word;
 
-	if (!words)
+	if (l->hw_vid) {
+#pragma GCC unroll 8
+		for (word = 8; word-- > 0;) {
+			u32 bits = lapic_reg(l, BITMAP_WORD(base, word));
+			if (bits)
+				return (int)(32 * word + bit_last(bits));
+		}
 		return -1;
-	unsigned word = bit_last(words);
+	}
+	if (!cached)
+		return -1;
+	word = bit_last(cached);
 	return (int)(32 * word + bit_last(lapic_reg(l, BITMAP_WORD(base, word))));
 }
 
@@ -321,8 +331,7 @@ void lapic_virtual_wire(struct lapic *l)
 
 void lapic_set_hw_vid(struct lapic *l, bool on)
 {
-	l->hw_vid = true; /* look at the page itself */
-	l->irr_words = (u8)lapic_words_in_use(l, LAPIC_IRR, 0);
-	l->isr_words = (u8)lapic_words_in_use(l, LAPIC_ISR, 0);
+	l->irr_words = lapic_words_in_use(l, LAPIC_IRR);
+	l->isr_words = lapic_words_in_use(l, LAPIC_ISR);
 	l->hw_vid = on;
 }

@@ -56,10 +56,12 @@ enum timer_mode { TIMER_ONE_SHOT, TIMER_PERIODIC, TIMER_DEADLINE, TIMER_RESERVED
 #define ESR_ILLEGAL_REGISTER 0x80u
 
 #define ICR_VECTOR 0xffu
+#define ICR_DELIVERY 0x700u
 #define ICR_DELIVERY_SHIFT 8
 #define ICR_LOGICAL 0x800u
 #define ICR_ASSERT 0x4000u
 #define ICR_LEVEL 0x8000u
+#define ICR_SHORTHAND 0xc0000u
 #define ICR_SHORTHAND_SHIFT 18
 
 /* Relaxed atomics: other CPUs read id, destination and LVT registers while the owner writes them. */

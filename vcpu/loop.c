@@ -196,7 +196,7 @@ static void vcpu_wait(struct vcpu *v)
 	clock_leave(v);
 	lapic_timer_unwatch(&v->lapic);
 	vcpu_charge_exit(v);
-	task_block();
+	task_linger();
 	v->exit_time = (u32)rdtsc();
 	if (unlikely(v->attention & VCPU_PAUSED))
 		vcpu_wait_paused(v);

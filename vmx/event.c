@@ -138,13 +138,17 @@ static bool debug_trap_waits(void)
 	return vmread(GUEST_PENDING_DEBUG) & (PENDING_DEBUG_ENABLED | PENDING_DEBUG_BS);
 }
 
-static void inject_interrupt(const struct event_source *src, u32 blocked)
+/* Whether one more waits. */
+static bool inject_interrupt(const struct event_source *src, u32 blocked)
 {
 	int vector = src->peek(src->opaque);
-	if (vector < 0 || blocked || !(vmread(GUEST_RFLAGS) & RFLAGS_IF) || debug_trap_waits())
-		return;
+	if (vector < 0)
+		return false;
+	if (blocked || !(vmread(GUEST_RFLAGS) & RFLAGS_IF) || debug_trap_waits())
+		return true;
 	vector = src->accept(src->opaque, vector);
 	inject(INFO(EVENT_EXTERNAL, (u32)vector), 0, 0);
+	return src->peek(src->opaque) >= 0;
 }
 
 bool event_prepare(struct vmx_events *e, const struct event_source *src)
@@ -163,9 +167,9 @@ bool event_prepare(struct vmx_events *e, const struct event_source *src)
 		e->nmi_pending--;
 		busy = true;
 	}
-	if (!busy)
-		inject_interrupt(src, blocked & (BLOCKED_BY_STI | BLOCKED_BY_MOV_SS));
+	bool waits = busy ? src->peek(src->opaque) >= 0
+			  : inject_interrupt(src, blocked & (BLOCKED_BY_STI | BLOCKED_BY_MOV_SS));
 	window_set(e, PROC_NMI_WINDOW, e->nmi_pending && !sti);
-	window_set(e, PROC_INTERRUPT_WINDOW, src->peek(src->opaque) >= 0 || (e->nmi_pending && sti));
+	window_set(e, PROC_INTERRUPT_WINDOW, waits || (e->nmi_pending && sti));
 	return true;
 }

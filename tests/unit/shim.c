@@ -59,6 +59,15 @@ WEAK struct cpu *cpu_get(unsigned index)
 	return fake_cpu;
 }
 
+WEAK void cpu_idle_wait(void)
+{
+}
+
+WEAK void apic_timer_arm(u64 deadline)
+{
+	(void)deadline;
+}
+
 WEAK void cpu_poll_interrupts(void)
 {
 	shim_polls++;

@@ -47,6 +47,10 @@ void irq_dispatch(u8 vector)
 	looked_for_tasks = false;
 }
 
+void task_linger(void)
+{
+}
+
 void sched_resched_now(void)
 {
 	looked_for_tasks = true;
