@@ -13,6 +13,7 @@
 static struct {
 	struct spinlock lock;
 	u64 count;
+	u64 begun; /* on their way; atomic */
 	hpa_t first;
 } pool;
 
@@ -45,7 +46,8 @@ hpa_t zero_page_get(void)
 
 u64 gmem_idle_pages(void)
 {
-	return __atomic_load_n(&pool.count, __ATOMIC_RELAXED);
+	return __atomic_load_n(&pool.count, __ATOMIC_RELAXED) +
+	       __atomic_load_n(&pool.begun, __ATOMIC_RELAXED);
 }
 
 /* Interrupts may come between pieces: a UART's FIFO is full after a millisecond. */
@@ -75,21 +77,52 @@ bool gmem_idle_drain(void)
 	return any;
 }
 
-bool gmem_idle_zero(void)
+/* The page that a CPU is clearing. */
+struct zero_cpu {
+	hpa_t page;
+	u32 done; /* bytes of it */
+};
+
+static struct zero_cpu begun[MAX_CPUS];
+
+static bool page_begin(struct zero_cpu *z)
 {
 	u64 count = __atomic_load_n(&pool.count, __ATOMIC_RELAXED), free = page_count_free();
-	hpa_t page;
 
 	if (free < FREE_MIN || count >= free / FREE_PER_POOL)
 		return false;
 	page_on_shortage(gmem_idle_drain);
-	page = page_alloc_zeroed(0);
-	if (page == PAGE_NONE)
+	z->page = page_alloc(0);
+	z->done = 0;
+	if (z->page == PAGE_NONE)
 		return false;
+	__atomic_fetch_add(&pool.begun, 1, __ATOMIC_RELAXED);
+	return true;
+}
+
+static void page_finish(struct zero_cpu *z)
+{
 	spin_lock(&pool.lock);
-	*(u64 *)phys_to_virt(page) = pool.first;
-	pool.first = page;
+	*(u64 *)phys_to_virt(z->page) = pool.first;
+	pool.first = z->page;
 	pool.count++;
+	__atomic_fetch_sub(&pool.begun, 1, __ATOMIC_RELAXED);
 	spin_unlock(&pool.lock);
+	z->page = PAGE_NONE;
+}
+
+/* In pieces: a task that is woken meanwhile does not wait for a whole page. */
+#define IDLE_PIECE 512u
+
+bool gmem_idle_zero(void)
+{
+	struct zero_cpu *z = &begun[this_cpu()->index];
+
+	if (z->page == PAGE_NONE && !page_begin(z))
+		return false;
+	memset((u8 *)phys_to_virt(z->page) + z->done, 0, IDLE_PIECE);
+	z->done += IDLE_PIECE;
+	if (z->done == PAGE_SIZE)
+		page_finish(z);
 	return true;
 }

@@ -5,6 +5,7 @@
 
 #include "log.h"
 #include "panic.h"
+#include "smp.h"
 #include "start.h"
 #include "trap.h"
 #include "x86.h"
@@ -126,6 +127,7 @@ void cpu_init(struct cpu_tables *t, void *df, void *nmi, void *mc)
 	write_cr0((read_cr0() | CR0_WP | CR0_NE | CR0_MP) & ~(CR0_EM | CR0_TS | CR0_AM));
 	write_cr4(read_cr4() | CR4_MCE | CR4_PGE);
 	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_NXE);
+	idle_init_cpu();
 }
 
 void cpu_init_boot(const struct boot_info *bi)

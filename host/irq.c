@@ -29,7 +29,7 @@ void irq_register(u8 vector, irq_fn fn, void *opaque)
 }
 
 /* The boot CPU alone, where COM1's interrupt goes: what was typed stays in order. */
-static bool poll_console(void)
+bool irq_poll_console(void)
 {
 	return this_cpu()->index == 0 && console_poll();
 }
@@ -54,7 +54,7 @@ void irq_dispatch(u8 vector)
 		return;
 	irq_report_nmi();
 	if (vector == IRQ_VECTOR_TIMER)
-		(void)poll_console();
+		(void)irq_poll_console();
 }
 
 void trap_dispatch(struct trap_frame *f)
@@ -86,14 +86,4 @@ void cpu_poll_interrupts(void)
 	sti();
 	cpu_pause(); /* STI delays interrupts by one instruction */
 	cli();
-}
-
-void cpu_idle_wait(void)
-{
-	/* Input may have made a task ready, or armed a timer that the APIC does not know of. */
-	if (poll_console())
-		return;
-	sti_hlt_cli();
-	irq_report_nmi();
-	(void)poll_console();
 }

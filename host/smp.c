@@ -74,12 +74,11 @@ static bool wait_for(const u32 *word, u32 value, u64 ns)
 /* ---- kicks and calls ---- */
 
 /* The kick is there to end a guest's run or a HLT; calls travel with it. */
-static void on_kick(void *opaque)
+void cpu_serve_kick(void)
 {
 	struct cpu *c = this_cpu();
 	struct cpu_call *call, *next, *first = NULL;
 
-	(void)opaque;
 	/* Before anything is looked at: whoever asks for something from now on sends another kick. The
 	 * exchange is a full barrier, and pairs with the one in cpu_kick(). */
 	(void)__atomic_exchange_n(&c->kicked, false, __ATOMIC_SEQ_CST);
@@ -99,12 +98,20 @@ static void on_kick(void *opaque)
 	}
 }
 
+static void on_kick(void *opaque)
+{
+	(void)opaque;
+	cpu_serve_kick();
+}
+
 void cpu_kick(unsigned index)
 {
 	struct cpu *c = cpu_get(index);
 
-	/* One on its way is enough: its handler clears the mark before anyone looks for what to do. */
-	if (c != this_cpu() && !__atomic_exchange_n(&c->kicked, true, __ATOMIC_SEQ_CST))
+	/* One on its way is enough: its handler clears the mark before anyone looks for what to do. Who
+	 * dozes watches the mark; see idle.c for the order. */
+	if (c != this_cpu() && !__atomic_exchange_n(&c->kicked, true, __ATOMIC_SEQ_CST) &&
+	    !__atomic_load_n(&c->dozes, __ATOMIC_SEQ_CST))
 		apic_send_ipi(c->apic_id, IRQ_VECTOR_KICK);
 }
 

@@ -4,6 +4,12 @@
 
 #include "lib.h"
 
+/* What a kick brought: the calls that travel with it. */
+void cpu_serve_kick(void);
+/* On each CPU, before it first waits: how it does. */
+void idle_init_cpu(void);
+/* True when something had been typed. */
+bool irq_poll_console(void);
 /* Stops every other CPU for good: an NMI makes it leave VMX operation and halt. Takes no lock. False
  * when another CPU has begun to do that already. */
 bool cpu_stop_others(void);

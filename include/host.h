@@ -68,7 +68,9 @@ struct cpu {
 	u64 gdt_base, idt_base, tss_base; /* virtual addresses, for the VMCS host state */
 	volatile u64 nmi_pending;         /* NMIs seen */
 	u64 nmi_reported;                 /* how many of them irq_report_nmi() has told of */
-	bool kicked;                      /* a kick is on its way to it */
+	bool kicked;                      /* a kick is on its way to it; atomic */
+	bool dozes;                       /* it waits by MWAIT for that; atomic */
+	bool mwait;                       /* it can */
 	struct cpu_call *calls;           /* newest first */
 	u64 timer_deadline;               /* owned by host/apic.c */
 	u64 tlb_epoch;                    /* owned by host/vmap.c */
@@ -111,8 +113,17 @@ void cpu_on_stop(void (*leave)(void));
 #define SEL_HOST_DATA 0x10
 #define SEL_HOST_TSS 0x18
 
-/* STI; HLT; CLI: returns after at least one interrupt was handled through the IDT, or after input that
- * had come without one. */
+/* From here on the calling CPU is idle: a kick is a mark only, which cpu_kicked() shows, until it wakes up or
+ * halts without a processor's means to watch the mark. */
+void cpu_doze(void);
+static inline bool cpu_kicked(void)
+{
+	return __atomic_load_n(&this_cpu()->kicked, __ATOMIC_SEQ_CST);
+}
+/* Serves a kick that came meanwhile. */
+void cpu_wake_up(void);
+/* While it dozes: returns after at least one interrupt was handled through the IDT, after a kick, or after
+ * input that had come without an interrupt. */
 void cpu_idle_wait(void);
 /* Lets interrupts that wait be handled, and returns. */
 void cpu_poll_interrupts(void);

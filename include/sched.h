@@ -46,6 +46,11 @@ void timer_set(struct timer *t, u64 deadline_tsc);
 /* From any CPU; true when it was armed. After this fire() does not begin any more; without a lock of its
  * own it does not run any more either. */
 bool timer_cancel(struct timer *t);
+/* Whether timer_cancel() would find anything to do. */
+static inline bool timer_is_known(const struct timer *t)
+{
+	return __atomic_load_n(&t->cpu, __ATOMIC_ACQUIRE);
+}
 /* Before the timer's memory goes; holding no lock that fire() takes. */
 void timer_destroy(struct timer *t);
 /* Fires what is due on this CPU. */
@@ -161,7 +166,7 @@ struct sched_cpu {
 	bool left_portable;   /* and its leave() was called */
 	struct task *resident; /* blocked, and the CPU idles on its stack */
 	struct task *picked;   /* to run next, its turn has begun already */
-	bool (*idle)(void);   /* a bit of something useful before halting; true: there is more; may be NULL */
+	bool (*idle)(void); /* a bit of something useful before halting; true: there is more; may be NULL */
 
 	struct spinlock lock;
 	struct vtree ready;

@@ -209,6 +209,18 @@ static inline void sti_hlt_cli(void)
 	__asm__ volatile("sti; hlt; cli" ::: "memory");
 }
 
+/* Watches the line of that address. */
+static inline void monitor(const volatile void *address)
+{
+	__asm__ volatile("monitor" : : "a"(address), "c"(0), "d"(0) : "memory");
+}
+
+/* Waits for a store to that line, or an interrupt: extensions 1, even if interrupts are off. */
+static inline void mwait(u32 hint, u32 extensions)
+{
+	__asm__ volatile("mwait" : : "a"(hint), "c"(extensions) : "memory");
+}
+
 static inline void cpu_pause(void)
 {
 	__asm__ volatile("pause" ::: "memory");

@@ -42,19 +42,28 @@ void task_left(struct sched_cpu *s)
 		t->exited(t); /* t may be gone after this */
 }
 
+static bool something_came(const struct sched_cpu *s)
+{
+	return cpu_kicked() || __atomic_load_n(&s->nr_ready, __ATOMIC_RELAXED) || !list_empty(&s->work) ||
+	       __atomic_load_n(&s->resched, __ATOMIC_RELAXED) || s->next_deadline <= tsc_now();
+}
+
 void wait_for_interrupt(struct sched_cpu *s)
 {
 	times_cpu(s, tsc_now(), false);
 	s->slice_end = NEVER;
 	timer_update_next(s);
 	__atomic_store_n(&s->halted, true, __ATOMIC_RELAXED);
-	apic_timer_arm(timer_next());
-	if (s->idle && s->idle())
-		cpu_poll_interrupts();
-	else
-		cpu_idle_wait();
+	cpu_doze();
+	for (; !something_came(s); cpu_poll_interrupts())
+		if (!s->idle || !s->idle()) {
+			apic_timer_arm(timer_next());
+			cpu_idle_wait();
+			break;
+		}
 	times_cpu(s, tsc_now(), true);
 	__atomic_store_n(&s->halted, false, __ATOMIC_RELAXED);
+	cpu_wake_up();
 }
 
 /* Before the queues are looked at: what comes later asks anew. */

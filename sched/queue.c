@@ -283,7 +283,9 @@ struct task *queue_take(struct sched_cpu *s)
 	bool had_some;
 	struct task *t;
 	do {
-		if (cpu_count() > 1)
+		/* While a CPU idles it looks for others' tasks all the time: the one that wakes it goes
+		 * first. */
+		if (cpu_count() > 1 && !(s->resident && s->nr_ready))
 			queue_look_elsewhere(s);
 		had_some = s->nr_ready;
 		t = queue_take_own(s);

@@ -25,13 +25,13 @@ void turn_catch_up(struct sched_cpu *s)
 	svt_set(s, MAX(s->svt, __atomic_load_n(&sched_front, __ATOMIC_RELAXED)));
 }
 
-/* A task that nobody waits for needs no timer, on the only CPU; on one of many it looks round. */
+/* A task that nobody waits for needs no end, on the only CPU; on one of many it looks round. */
 static void slice_set(struct sched_cpu *s, u64 now)
 {
 	struct task *t = s->current, *next = queue_first(s);
 	u64 wait, budget = group_budget(t->group, now, &wait);
-	if (!next && budget == NEVER && cpu_count() == 1) {
-		s->slice_end = NEVER;
+	if (!next && budget == NEVER) {
+		s->slice_end = cpu_count() == 1 ? NEVER : now + sched_const.lead;
 	} else {
 		u64 slice = MIN(policy->slice(t, next, now), budget);
 		s->slice_end = now + MAX(slice, 1);

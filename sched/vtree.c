@@ -47,7 +47,12 @@ void vtree_insert(struct vtree *tree, struct vnode *n)
 {
 	struct vnode **link = &tree->root, *parent = NULL;
 	bool is_first = true;
-	while (unlikely(*link)) {
+	if (likely(!*link)) { /* as mostly; above any that come while it is here */
+		*n = (struct vnode){.key = n->key, .rank = ~(u32)0};
+		tree->root = tree->first = n;
+		return;
+	}
+	while (*link) {
 		parent = *link;
 		bool left = n->key < parent->key;
 		is_first = is_first && left;

@@ -101,6 +101,11 @@ enum {
 	XW = 8, /* WRMSR in x2APIC mode */
 };
 
+#define ICR_BITS 0x000ccfffu
+#define ICR_STATUS BIT(12)
+/* In x2APIC mode the destination is its upper half. */
+#define ICR_WRITABLE (ICR_BITS | ICR_STATUS | ~(u64)0 << 32)
+
 static const struct lapic_register {
 	u8 access;
 	u32 writable; /* others are reserved: dropped in xAPIC mode, #GP in x2APIC mode */
@@ -121,7 +126,7 @@ static const struct lapic_register {
     [LAPIC_IRR >> 4 ...(LAPIC_IRR >> 4) + 7] = {R | XR, 0, NULL},
     [LAPIC_ESR >> 4] = {R | XR | XW, 0, write_esr},
     /* Bit 12, delivery status, may be written in x2APIC mode as well: processors ignore it. */
-    [LAPIC_ICR >> 4] = {R | XR | XW, 0x000ccfff, write_icr},
+    [LAPIC_ICR >> 4] = {R | XR | XW, ICR_BITS, write_icr},
     [LAPIC_ICR_HIGH >> 4] = {R, 0xff000000, write_plain},
     [LAPIC_LVT_TIMER >> 4] = {R | XR | XW, 0x000710ff, write_lvt},
     [LAPIC_LVT_THERMAL >> 4] = {R | XR | XW, 0x000117ff, write_lvt},
@@ -134,7 +139,6 @@ static const struct lapic_register {
     [LAPIC_TIMER_DIVIDE >> 4] = {R | XR | XW, 0xb, write_divide},
     [LAPIC_SELF_IPI >> 4] = {XW, 0xff, write_self},
 };
-#define ICR_STATUS BIT(12)
 
 /* ---- xAPIC mode ---- */
 static u32 register_read(const struct lapic *l, u32 offset)
@@ -264,6 +268,12 @@ int lapic_msr_write(struct lapic *l, u32 msr, u64 value)
 		lapic_eoi(l);
 		return 0;
 	}
+	if (likely(offset == LAPIC_ICR && !(value & ~ICR_WRITABLE) && lapic_x2apic(l))) {
+		lapic_set_reg(l, LAPIC_ICR, (u32)value & ICR_BITS);
+		lapic_set_reg(l, LAPIC_ICR_HIGH_X2, (u32)(value >> 32));
+		apic_send_icr(l, (u32)value & ICR_BITS, (u32)(value >> 32));
+		return 0;
+	}
 	if (msr == MSR_TSC_DEADLINE) {
 		lapic_deadline_write(l, value);
 		return 0;
@@ -274,13 +284,8 @@ int lapic_msr_write(struct lapic *l, u32 msr, u64 value)
 		return ERR_INVAL;
 
 	const struct lapic_register *reg = &registers[index];
-	u64 writable = reg->writable;
-	if (offset == LAPIC_ICR)
-		writable |= ICR_STATUS | (u64)~0u << 32;
-	if (!(reg->access & XW) || (value & ~writable))
+	if (!(reg->access & XW) || (value & ~(u64)reg->writable))
 		return ERR_INVAL;
-	if (offset == LAPIC_ICR)
-		lapic_set_reg(l, LAPIC_ICR_HIGH_X2, (u32)(value >> 32));
 	reg->write(l, offset, (u32)value & reg->writable);
 	return 0;
 }

@@ -18,7 +18,7 @@ static void timer_arm(struct lapic *l, u64 host_deadline)
 static void timer_forget(struct lapic *l)
 {
 	l->timer_due = LAPIC_TIMER_NEVER;
-	if (!l->timer_watched)
+	if (!l->timer_watched && timer_is_known(&l->timer))
 		timer_cancel(&l->timer);
 }
 

@@ -19,6 +19,7 @@ bool timer_cancel(struct timer *t)
 {
 	bool was_armed = t->armed;
 	t->armed = false;
+	t->cpu = NULL;
 	for (unsigned i = 0; i < FAKE_TIMERS; i++)
 		if (fake_timers[i] == t)
 			fake_timers[i] = NULL;
@@ -49,6 +50,7 @@ void timer_set(struct timer *t, u64 deadline_tsc)
 	fake_timers[i] = t;
 	t->deadline = deadline_tsc;
 	t->armed = true;
+	t->cpu = (struct sched_cpu *)fake_timers; /* some CPU's */
 }
 
 static inline unsigned fake_timers_armed(void)

@@ -63,6 +63,14 @@ WEAK void cpu_idle_wait(void)
 {
 }
 
+WEAK void cpu_doze(void)
+{
+}
+
+WEAK void cpu_wake_up(void)
+{
+}
+
 WEAK void apic_timer_arm(u64 deadline)
 {
 	(void)deadline;

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A CPU with nothing to do. Where the processor can watch a word while it waits (MONITOR and MWAIT, SDM
+ * volume 3, 9.10), others wake it by writing there, and no interrupt has to be sent and taken. */
+#include "host.h"
+#include "smp.h"
+#include "x86.h"
+#include "x86_ops.h"
+
+#define MWAIT_ENUMERATED 1u /* CPUID leaf 5, ECX */
+#define MWAIT_BREAKS 2u     /* an interrupt ends the wait although interrupts are off */
+
+void idle_init_cpu(void)
+{
+	bool has =
+	    cpuid(0, 0).eax >= CPUID_LEAF_MWAIT && (cpuid(CPUID_LEAF_FEATURES, 0).ecx & CPUID1_ECX_MONITOR);
+	u32 extensions = has ? cpuid(CPUID_LEAF_MWAIT, 0).ecx : 0;
+
+	this_cpu()->mwait = (extensions & MWAIT_ENUMERATED) && (extensions & MWAIT_BREAKS);
+}
+
+void cpu_doze(void)
+{
+	__atomic_store_n(&this_cpu()->dozes, true, __ATOMIC_SEQ_CST);
+}
+
+void cpu_wake_up(void)
+{
+	struct cpu *c = this_cpu();
+
+	/* Sequentially consistent, against cpu_kick(): either that sees us awake, or we see the kick. */
+	__atomic_store_n(&c->dozes, false, __ATOMIC_SEQ_CST);
+	if (__atomic_load_n(&c->kicked, __ATOMIC_SEQ_CST))
+		cpu_serve_kick();
+}
+
+static void wait_by_mwait(struct cpu *c)
+{
+	monitor(&c->kicked);
+	if (!cpu_kicked())
+		mwait(0, 1);
+	cpu_poll_interrupts();
+}
+
+static void wait_by_hlt(void)
+{
+	cpu_wake_up(); /* a mark would not end the HLT */
+	sti_hlt_cli();
+}
+
+void cpu_idle_wait(void)
+{
+	struct cpu *c = this_cpu();
+
+	/* Input may have made a task ready, or armed a timer that the APIC does not know of. */
+	if (irq_poll_console())
+		return;
+	if (c->mwait)
+		wait_by_mwait(c);
+	else
+		wait_by_hlt();
+	irq_report_nmi();
+	(void)irq_poll_console();
+}
