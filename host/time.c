@@ -35,11 +35,6 @@ static struct {
 	struct clock_scale to_ns, to_tsc;
 } timing;
 
-u64 tsc_now(void)
-{
-	return rdtsc();
-}
-
 u64 tsc_hz(void)
 {
 	return timing.hz;

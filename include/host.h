@@ -3,7 +3,8 @@
  * runs with interrupts off except in cpu_idle_wait(). */
 #pragma once
 
-#include <this_cpu.h> /* by the search path: unit tests have their own */
+#include <this_cpu.h> /* these two by the search path: unit tests have their own */
+#include <tsc.h>
 
 #include "boot_info.h"
 #include "lib.h"
@@ -150,8 +151,6 @@ void apic_send_ipi(u32 apic_id, u8 vector);
 void apic_timer_arm(u64 tsc_deadline);
 
 /* ---- time ---- */
-/* The TSC of this CPU; all clocks of the hypervisor derive from it. */
-u64 tsc_now(void);
 u64 tsc_hz(void);
 u64 tsc_to_ns(u64 ticks);
 u64 ns_to_tsc(u64 ns);

@@ -200,6 +200,12 @@ struct event_source {
 bool event_prepare(struct vmx_events *e, const struct event_source *interrupts);
 /* Whether the next entry delivers one of them: that ends a HLT. */
 bool event_pending(const struct vmx_events *e);
+/* Nothing waits or is being waited for: event_prepare() would have interrupts only to think of. */
+static inline bool event_none(const struct vmx_events *e)
+{
+	return !(e->vectoring_info | e->exception_info | e->nmi_pending | e->triple_fault |
+		 (e->proc & (u32)(PROC_INTERRUPT_WINDOW | PROC_NMI_WINDOW)));
+}
 /* The window exits close their window again. */
 void event_close_interrupt_window(struct vmx_events *e);
 void event_close_nmi_window(struct vmx_events *e);

@@ -47,10 +47,15 @@ static inline struct sched_cpu *self(void)
 extern u64 sched_online; /* CPUs whose scheduler's loop runs, by index; atomic */
 /* Locks the run queue that the task belongs to. */
 struct sched_cpu *task_lock(struct task *t);
-bool task_allowed(const struct task *t, const struct sched_cpu *s);
+static inline bool task_allowed(const struct task *t, const struct sched_cpu *s)
+{
+	return __atomic_load_n(&t->affinity, __ATOMIC_RELAXED) >> s->index & 1;
+}
 /* With the lock of t->cpu. One that its cap has parked stays out. */
 void queue_insert(struct sched_cpu *s, struct task *t, enum ready_why why, u64 now);
 void queue_remove(struct sched_cpu *s, struct task *t);
+/* Sets its virtual time and key as if it were to wait there. With the lock. */
+void queue_ready(struct sched_cpu *s, struct task *t, enum ready_why why, u64 now);
 /* As its key says, and no more. */
 void queue_put(struct sched_cpu *s, struct task *t);
 /* Makes the CPU look at its work and its queue again. */
@@ -62,7 +67,14 @@ void queue_place_locked(struct sched_cpu *s, struct task *t, enum ready_why why,
 /* This CPU's next task, taken out of its queue and made the current one; NULL: there is none. */
 struct task *queue_take(struct sched_cpu *s);
 
-struct task *queue_first(const struct sched_cpu *s);
+static inline struct task *task_of(struct vnode *n)
+{
+	return n ? list_entry(n, struct task, node) : NULL;
+}
+static inline struct task *queue_first(const struct sched_cpu *s)
+{
+	return task_of(s->ready.first);
+}
 /* Whether a task waits on another CPU that this one should rather run than the one with that key. */
 bool queue_elsewhere(const struct sched_cpu *s, u64 key);
 
@@ -108,8 +120,9 @@ void timers_serve(struct sched_cpu *s);
 void wait_for_interrupt(struct sched_cpu *s);
 
 /* ---- task.c ---- */
-/* The current task's turn ends; false when a wake had come before. */
-bool turn_block(struct sched_cpu *s, struct task *t);
+/* The current task's turn ends; false when a wake had come before. It becomes the CPU's resident if it wants
+ * to linger and nothing else is there to do. */
+bool turn_block(struct sched_cpu *s, struct task *t, bool lingers);
 /* To the scheduler's stack; the state of the task is changed already. */
 void task_leave(struct sched_cpu *s, struct task *t);
 

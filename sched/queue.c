@@ -19,11 +19,6 @@ struct sched_cpu *task_lock(struct task *t)
 	}
 }
 
-bool task_allowed(const struct task *t, const struct sched_cpu *s)
-{
-	return __atomic_load_n(&t->affinity, __ATOMIC_RELAXED) >> s->index & 1;
-}
-
 void queue_resched(struct sched_cpu *s)
 {
 	/* Release: the CPU that sees this and clears it finds what it was set for. */
@@ -32,16 +27,6 @@ void queue_resched(struct sched_cpu *s)
 		timer_update_next(s);
 	else
 		cpu_kick(s->index);
-}
-
-static struct task *task_of(struct vnode *n)
-{
-	return n ? list_entry(n, struct task, node) : NULL;
-}
-
-struct task *queue_first(const struct sched_cpu *s)
-{
-	return task_of(s->ready.first);
 }
 
 static void queue_publish(struct sched_cpu *s, int change)
@@ -56,6 +41,9 @@ static void frame_enter(struct sched_cpu *s, struct task *t)
 {
 	if (!s->current && !s->nr_ready)
 		turn_catch_up(s);
+	if (likely(t->vt - s->svt + sched_const.frame_vt <=
+		   2 * sched_const.frame_vt)) /* near, on either side */
+		return;
 	u64 frame = sched_const.frame_vt + 4 * group_vticks(t->group, sched_const.lead);
 	t->vt = MAX(t->vt, s->svt - MIN(s->svt, frame));
 	t->vt = MIN(t->vt, s->svt + frame);
@@ -68,15 +56,20 @@ void queue_put(struct sched_cpu *s, struct task *t)
 	queue_publish(s, 1);
 }
 
+void queue_ready(struct sched_cpu *s, struct task *t, enum ready_why why, u64 now)
+{
+	if (why != READY_RAN)
+		frame_enter(s, t);
+	policy->ready(t, s, why, now);
+}
+
 void queue_insert(struct sched_cpu *s, struct task *t, enum ready_why why, u64 now)
 {
 	if (t->queued || t->parked)
 		return;
 	if (s->current)
 		turn_charge(s, now);
-	if (why != READY_RAN)
-		frame_enter(s, t);
-	policy->ready(t, s, why, now);
+	queue_ready(s, t, why, now);
 	queue_put(s, t);
 	if (s->current)
 		turn_shorten(s, t, now);

@@ -37,6 +37,12 @@ void task_wake(struct task *t)
 		return;
 	}
 	struct sched_cpu *s = task_lock(t);
+	if (t == s->resident && s->rests) { /* it does the rest itself */
+		__atomic_store_n(&s->rests, false, __ATOMIC_RELAXED);
+		spin_unlock(&s->lock);
+		cpu_kick(s->index);
+		return;
+	}
 	if (t->state == TASK_NEW || t->state == TASK_BLOCKED) {
 		u64 now = tsc_now();
 		times_account(t, now, TASK_READY);
@@ -84,7 +90,7 @@ void task_leave(struct sched_cpu *s, struct task *t)
 	task_switch(&t->sp, s->sp);
 }
 
-bool turn_block(struct sched_cpu *s, struct task *t)
+bool turn_block(struct sched_cpu *s, struct task *t, bool lingers)
 {
 	spin_lock(&s->lock);
 	bool woken = t->woken;
@@ -92,6 +98,10 @@ bool turn_block(struct sched_cpu *s, struct task *t)
 		t->woken = false;
 	else
 		turn_end(s, TASK_BLOCKED, tsc_now());
+	if (!woken && lingers && !s->nr_ready && task_allowed(t, s)) {
+		s->resident = t;
+		__atomic_store_n(&s->rests, true, __ATOMIC_RELAXED);
+	}
 	spin_unlock(&s->lock);
 	return !woken;
 }
@@ -100,7 +110,7 @@ void task_block(void)
 {
 	struct sched_cpu *s = self();
 	struct task *t = s->current;
-	if (turn_block(s, t))
+	if (turn_block(s, t, false))
 		task_leave(s, t);
 }
 

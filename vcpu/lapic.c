@@ -31,17 +31,21 @@ void lapic_post(struct lapic *l, u8 vector, bool level)
 		vcpu_request(l->vcpu, VCPU_REQ_EVENT);
 }
 
+static inline void lapic_add_irr(struct lapic *l, unsigned word, u32 bits)
+{
+	u32 irr = BITMAP_WORD(LAPIC_IRR, word);
+	lapic_set_reg(l, irr, lapic_reg(l, irr) | bits);
+	l->irr_words |= (u8)(1u << word);
+}
+
 /* 11.8.4: the trigger mode of the message is recorded when the vector enters the IRR. */
 static void lapic_set_irr(struct lapic *l, unsigned word, u64 vectors, u64 level)
 {
 	level = (l->level[word] & ~vectors) | (level & vectors);
-	for (unsigned half = 2 * word; vectors; half++, vectors >>= 32) {
-		u32 bits = (u32)vectors, irr = BITMAP_WORD(LAPIC_IRR, half);
-		if (!bits)
-			continue;
-		lapic_set_reg(l, irr, lapic_reg(l, irr) | bits);
-		l->irr_words |= (u8)(1u << half);
-	}
+	if ((u32)vectors)
+		lapic_add_irr(l, 2 * word, (u32)vectors);
+	if (vectors >> 32)
+		lapic_add_irr(l, 2 * word + 1, (u32)(vectors >> 32));
 	if (likely(level == l->level[word]))
 		return;
 	l->level[word] = level;
@@ -144,6 +148,21 @@ u8 lapic_ppr(const struct lapic *l)
 									    : in_service & PRIORITY_CLASS);
 }
 
+/* The highest vector of that word of the IRR, unless TPR or ISR hold it up; -1. */
+static int lapic_above(const struct lapic *l, u32 word, u32 irr, u32 isr)
+{
+	u32 vector, class;
+	if (!irr)
+		return -1;
+	vector = 32 * word + bit_last(irr);
+	class = vector & PRIORITY_CLASS;
+	if (class <= (lapic_reg(l, LAPIC_TPR) & PRIORITY_CLASS))
+		return -1;
+	if (isr && class <= ((32 * word + bit_last(isr)) & PRIORITY_CLASS))
+		return -1;
+	return (int)vector;
+}
+
 /* 11.4.7.2: what is pending when software disables the APIC stays pending and is still taken, so the
  * SVR does not matter here. */
 int lapic_deliverable(const struct lapic *l)
@@ -163,10 +182,15 @@ int lapic_deliverable(const struct lapic *l)
 		word = 32 * word + bit_last(lapic_reg(l, BITMAP_WORD(LAPIC_ISR, word)));
 		return class > (word & PRIORITY_CLASS) ? (int)irr : -1;
 	}
-	int irr = lapic_highest_irr(l);
-	if (irr < 0)
-		return -1;
-	return ((u32)irr & PRIORITY_CLASS) > (lapic_ppr(l) & PRIORITY_CLASS) ? irr : -1;
+	/* The highest word with a bit in either register decides. */
+#pragma GCC unroll 8
+	for (u32 word = 8; word-- > 0;) {
+		u32 irr = lapic_reg(l, BITMAP_WORD(LAPIC_IRR, word));
+		u32 isr = lapic_reg(l, BITMAP_WORD(LAPIC_ISR, word));
+		if (irr | isr)
+			return lapic_above(l, word, irr, isr);
+	}
+	return -1;
 }
 
 void lapic_recheck(struct lapic *l)

@@ -56,8 +56,11 @@ static void vcpu_serve_events(struct vcpu *v)
 {
 	const struct event_source source = {interrupt_peek, interrupt_accept, v};
 	lapic_sync(&v->lapic);
-	if (v->lapic.hw_vid)
+	if (v->lapic.hw_vid) {
 		apicv_sync(v);
+		if (event_none(&v->events) && !lapic_extint_pending(&v->lapic))
+			return; /* the processor does the rest */
+	}
 	if (!event_prepare(&v->events, &source))
 		guest_stop(v->guest, GUEST_RESET, GUEST_TRIPLE_FAULT);
 	if (!v->lapic.hw_vid && v->caps->tpr_shadow)
