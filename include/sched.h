@@ -129,12 +129,13 @@ struct task {
 	u64 affinity;          /* CPUs that may run it, by index */
 	enum task_state state;
 	bool queued;
-	bool woken;    /* a wake that came while it ran: its next block returns at once */
-	bool portable; /* no CPU holds its state: another may take it */
-	bool parked;   /* its group has used up its cap: not in the queue until `unpark` fires */
-	bool counted;  /* among its group's runnable ones */
-	bool unwarped; /* it used up its warp limit */
-	u64 vt;        /* actual virtual time */
+	bool woken;     /* a wake that came while it ran: its next block returns at once */
+	bool portable;  /* no CPU holds its state: another may take it */
+	bool parked;    /* its group has used up its cap: not in the queue until `unpark` fires */
+	bool counted;   /* among its group's runnable ones */
+	bool gives_way; /* it lets the first of the queue go first, once */
+	bool unwarped;  /* it used up its warp limit */
+	u64 vt;         /* actual virtual time */
 	u64 warp_ran, unwarped_since; /* bvt */
 	u64 turn_ran;                 /* rr: of its turn */
 	struct timer unpark;
@@ -232,8 +233,10 @@ void task_block(void);
 /* The same, for one whose state is dear to unload: while its CPU has nothing else to do, that idles on the
  * task's stack, and no other CPU takes the task. */
 void task_linger(void);
-/* The calling task lets others run first. */
+/* The calling task lets others run first that are behind it. */
 void task_yield(void);
+/* The same, and for once the next one that waits here, whose time it is not yet. */
+void task_give_way(void);
 /* The calling task, which is about to yield, lets one of its group run in its place: next on this CPU, unless
  * another group's is far behind. False: that one waits for no CPU, or must not come to this one. */
 bool task_give_place(struct task *t);

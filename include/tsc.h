@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The TSC (time-stamp counter) of this CPU; all clocks of the hypervisor derive from it. A header of its own, so
- * that unit tests can have another one found first. */
+/* The TSC (time-stamp counter) of this CPU; all clocks of the hypervisor derive from it. A header of its own,
+ * so that unit tests can have another one found first. */
 #pragma once
 
 #include "types.h"

@@ -173,6 +173,10 @@ struct vcpu *guest_vcpu(struct guest *g, unsigned i);
 struct lapic *vcpu_lapic(struct vcpu *v);
 struct guest *vcpu_guest(struct vcpu *v);
 struct apic_sinks *guest_apic_sinks(struct guest *g);
+/* On the vCPU's task: lets others run first, as task_yield() and task_give_way(); what passes meanwhile is
+ * neither the guest's nor the exit's. */
+void vcpu_yield(struct vcpu *v);
+void vcpu_give_way(struct vcpu *v);
 /* From any context: sets bits and wakes or kicks the vCPU. */
 void vcpu_request(struct vcpu *v, u32 bits);
 

@@ -70,6 +70,11 @@ void queue_insert(struct sched_cpu *s, struct task *t, enum ready_why why, u64 n
 	if (s->current)
 		turn_charge(s, now);
 	queue_ready(s, t, why, now);
+	if (unlikely(t->gives_way) && why == READY_RAN) {
+		t->gives_way = false;
+		if (s->ready.first) /* equal keys keep their order */
+			t->node.key = MAX(t->node.key, s->ready.first->key);
+	}
 	queue_put(s, t);
 	if (s->current)
 		turn_shorten(s, t, now);

@@ -124,6 +124,12 @@ void task_yield(void)
 	task_leave(s, t);
 }
 
+void task_give_way(void)
+{
+	self()->current->gives_way = true;
+	task_yield();
+}
+
 void task_exit(void)
 {
 	struct sched_cpu *s = self();

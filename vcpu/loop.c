@@ -227,16 +227,26 @@ static inline bool vcpu_arm_deadline(struct vcpu *v)
 	return true;
 }
 
-void vcpu_yield(struct vcpu *v)
+static void vcpu_leave_cpu(struct vcpu *v, void (*leave)(void))
 {
 	clock_leave(v);
 	if (v->guest->nr_vcpus > 1)
 		__atomic_store_n(&v->left_user, vcpu_cpl() != 0, __ATOMIC_RELAXED);
 	vcpu_charge_exit(v);
-	task_yield();
+	leave();
 	v->exit_time = (u32)rdtsc();
 	vcpu_load(v);
 	clock_enter(v);
+}
+
+void vcpu_yield(struct vcpu *v)
+{
+	vcpu_leave_cpu(v, task_yield);
+}
+
+void vcpu_give_way(struct vcpu *v)
+{
+	vcpu_leave_cpu(v, task_give_way);
 }
 
 /* Everything but going straight on. */

@@ -51,6 +51,13 @@ static i64 call_exit_count(struct vm *vm, struct vcpu *v, const u64 *args)
 	return (i64)sum;
 }
 
+static i64 call_yield(struct vm *vm, struct vcpu *v, const u64 *args)
+{
+	(void)vm, (void)args;
+	vcpu_give_way(v);
+	return 0;
+}
+
 static const hypercall_fn calls[] = {
     [SOCLE_CALL_EXIT_COUNT + 1 ... SOCLE_CALL_CLOCK_VCPU - 1] = call_none,
     [SOCLE_CALL_VERSION] = call_version,
@@ -61,7 +68,8 @@ static const hypercall_fn calls[] = {
     [SOCLE_CALL_CLOCK_UPDATE] = call_clock_update,
     [SOCLE_CALL_ALARM_REAL] = call_alarm_real,
     [SOCLE_CALL_ALARM_VIRTUAL] = call_alarm_virtual,
-    [SOCLE_CALL_ALARM_VIRTUAL + 1 ... SOCLE_CALL_VM_ID - 1] = call_none,
+    [SOCLE_CALL_YIELD] = call_yield,
+    [SOCLE_CALL_YIELD + 1 ... SOCLE_CALL_VM_ID - 1] = call_none,
     [SOCLE_CALL_VM_ID] = call_vm_id,
     [SOCLE_CALL_EVENT_SETUP] = call_event_setup,
     [SOCLE_CALL_EVENT_ALLOC] = call_event_alloc,

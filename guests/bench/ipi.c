@@ -5,6 +5,7 @@
  * CPU, where the TSC counts instructions: a round trip, each processor in HLT while the other runs. Lines as
  * those of exits.c. */
 #include "../bare/smp/smp.h"
+#include "hyper.h"
 #include "print.h"
 
 #define IPIS 2000U
@@ -117,6 +118,39 @@ static void round_trip_test(void)
 	report("ipi-round-trip", &trip);
 }
 
+static void give_way(u32 me)
+{
+	(void)me;
+	while (!stop)
+		hypercall(SOCLE_CALL_YIELD, 0, 0);
+}
+
+/* Two processors on one CPU that give way to each other: two calls and two switches a round. */
+static void switch_test(void)
+{
+	struct figure calls = {0}, turns = {0};
+	u64 start = rdtsc();
+
+	for (unsigned i = 0; i < IPIS; i++)
+		hypercall(HYPERCALL_UNKNOWN, 0, 0);
+	calls.sum = rdtsc() - start;
+	stop = false;
+	cpu_give(1, give_way);
+	for (start = rdtsc(); rdtsc() - start < ASLEEP;)
+		hypercall(SOCLE_CALL_YIELD, 0, 0);
+	for (unsigned i = 0; i < IPIS; i++) {
+		start = rdtsc();
+		hypercall(SOCLE_CALL_YIELD, 0, 0);
+		figure_add(&turns, rdtsc() - start);
+	}
+	stop = true;
+	cpu_give(1, NULL);
+	calls.least = calls.sum /= IPIS;
+	turns.sum = turns.sum / 2 - calls.sum * turns.count;
+	turns.least = turns.least / 2 - calls.least;
+	report("switch", &turns);
+}
+
 static void running_test(void)
 {
 	struct figure sender = {0}, arrival = {0}, receiver = {0};
@@ -167,9 +201,12 @@ static void ipi_test(void)
 	trap_gate(VEC_BENCH, bench_ipi);
 	if (!expect(cpu_start(1), "the other processor does not come"))
 		return;
-	round_trip_test();
-	if (!test_has_word("two-cpus"))
+	if (!test_has_word("two-cpus")) {
+		round_trip_test();
+		if (hypercall_present())
+			switch_test();
 		return;
+	}
 	yardstick_test();
 	running_test();
 	wake_test();

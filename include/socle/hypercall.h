@@ -29,6 +29,10 @@
 #define SOCLE_CALL_EXIT_COUNT 2
 #define SOCLE_EXITS_ALL 0xffffffffu
 
+/* Lets another vCPU that waits for this physical CPU run first. Shares in the long run are unchanged. Returns
+ * 0. */
+#define SOCLE_CALL_YIELD 21
+
 /* Numbers 3 to 15 are not used: kernels that know KVM may call some of those. */
 
 /* Errors, with the numbers of Linux's errno. */
