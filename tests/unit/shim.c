@@ -26,6 +26,8 @@ u32 fake_vmcs_writes[FAKE_VMCS_FIELDS];
 struct cpu *fake_cpu;
 struct fake_registers fake_registers;
 struct cpuid_regs (*fake_cpuid)(u32 leaf, u32 subleaf);
+u64 (*fake_msr_read)(u32 msr);
+void (*fake_msr_write)(u32 msr, u64 value);
 
 WEAK void log_msg(enum log_level level, const char *fmt, ...)
 {

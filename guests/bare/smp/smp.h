@@ -58,6 +58,7 @@ void locks_test(void);
 void holders_test(void);
 void emulation_test(void);
 void clocks_test(void);
+void monotonic_test(void);
 void alarms_test(void);
 void events_test(void);
 void event_target_test(void);

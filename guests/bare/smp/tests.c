@@ -46,6 +46,7 @@ IN_BOTH_MODES(locks_test)
 IN_BOTH_MODES(holders_test)
 IN_BOTH_MODES(emulation_test)
 IN_BOTH_MODES(clocks_test)
+IN_BOTH_MODES(monotonic_test)
 IN_BOTH_MODES(alarms_test)
 IN_BOTH_MODES(events_test)
 IN_BOTH_MODES(event_target_test)
@@ -60,9 +61,11 @@ IN_BOTH_MODES(tokens_test)
 	    {"lowest-" #mode, lowest_test_##mode, 0}, {"nmi-" #mode, nmi_test_##mode, 0},                    \
 	    {"hammer-" #mode, hammer_test_##mode, 0}, {"shoot-" #mode, shoot_test_##mode, 0},                \
 	    {"locks-" #mode, locks_test_##mode, 0}, {"holders-" #mode, holders_test_##mode, 0},              \
-	    {"clocks-" #mode, clocks_test_##mode, 0}, {"alarms-" #mode, alarms_test_##mode, 0},              \
-	    {"events-" #mode, events_test_##mode, 0}, {"event-target-" #mode, event_target_test_##mode, 0},  \
-	    {"masked-" #mode, masked_test_##mode, 0}, {"tokens-" #mode, tokens_test_##mode, 0},              \
+	    {"clocks-" #mode, clocks_test_##mode, 0},                                                        \
+	    {"monotonic-" #mode, monotonic_test_##mode, ON_DEMAND},                                          \
+	    {"alarms-" #mode, alarms_test_##mode, 0}, {"events-" #mode, events_test_##mode, 0},              \
+	    {"event-target-" #mode, event_target_test_##mode, 0}, {"masked-" #mode, masked_test_##mode, 0},  \
+	    {"tokens-" #mode, tokens_test_##mode, 0},                                                        \
 	{                                                                                                    \
 		"emulation-" #mode, emulation_test_##mode, 0                                                 \
 	}

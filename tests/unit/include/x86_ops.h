@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Found before include/x86_ops.h in unit tests: the same functions, but control and debug registers and
- * XCR0 are fields of fake_registers, CPUID may be the test's, and every MSR reads 0. */
+ * XCR0 are fields of fake_registers, CPUID may be the test's, and so may MSRs. */
 #pragma once
 
 #include "fake_cpu.h"
@@ -55,13 +55,13 @@
 
 static inline u64 rdmsr(u32 msr)
 {
-	(void)msr;
-	return 0;
+	return fake_msr_read ? fake_msr_read(msr) : 0;
 }
 
 static inline void wrmsr(u32 msr, u64 value)
 {
-	(void)msr, (void)value;
+	if (fake_msr_write)
+		fake_msr_write(msr, value);
 }
 
 static inline struct cpuid_regs cpuid(u32 leaf, u32 subleaf)
