@@ -48,8 +48,9 @@ def test_four_cpus(boot):
         assert abs(got[name] - want) < 2 * TURNS, (name, got)
 
 
-@pytest.mark.parametrize("policy", ["bvt", "credit"])
-def test_victim(boot, policy):
-    """Beside one that spins with interrupts off and one that floods itself with interrupts and timers."""
-    got = cpus_of(boot, policy, hostile("cli", "flood"))
+@pytest.mark.parametrize("policy, others", [("bvt", ("cli", "flood")), ("credit", ("cli", "sleeper"))])
+def test_victim(boot, policy, others):
+    """Beside one that spins with interrupts off, and one whose two virtual CPUs flood each other with interrupts and
+    timers, or one that sleeps and wakes every 20 us."""
+    got = cpus_of(boot, policy, hostile(*others))
     assert got["victim"] >= 0.96 / 3, got
