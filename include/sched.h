@@ -221,6 +221,9 @@ __attribute__((noreturn)) void sched_run(void);
  * belongs to this CPU until it is woken. */
 void task_init(struct task *t, struct sched_group *group, void *stack_top, void (*entry)(void *opaque),
 	       void *opaque);
+/* Before the memory of a task goes that has ended, or was never woken; or never made, then it is all zeros.
+ */
+void task_destroy(struct task *t);
 /* The CPUs that may run it, by index. ERR_INVAL when none of them exists. */
 int task_set_affinity(struct task *t, u64 mask);
 /* Of a task that does not run, on the CPU that may hold its state: any CPU may take it from now on. */

@@ -64,6 +64,8 @@ void queue_resched(struct sched_cpu *s);
 void queue_place(struct task *t, enum ready_why why);
 /* The same, with the lock of its CPU, which is released. */
 void queue_place_locked(struct sched_cpu *s, struct task *t, enum ready_why why, u64 now);
+/* The fire() of a task's `unpark`. */
+void queue_unpark(void *opaque);
 /* This CPU's next task, taken out of its queue and made the current one; NULL: there is none. */
 struct task *queue_take(struct sched_cpu *s);
 

@@ -231,7 +231,7 @@ static void task_evict(struct sched_cpu *s, struct task *t)
 	spin_lock(&s->lock);
 }
 
-static void unpark(void *opaque)
+void queue_unpark(void *opaque)
 {
 	struct task *t = opaque;
 	struct sched_cpu *s = task_lock(t);
@@ -255,7 +255,8 @@ static bool task_admit(struct sched_cpu *s, struct task *t, u64 now)
 	if (likely(group_budget(t->group, now, &wait)))
 		return true;
 	t->parked = true;
-	timer_init(&t->unpark, unpark, t, NULL);
+	/* Where another CPU is still at the end of queue_unpark(), waits for that; it wants no lock any more.
+	 */
 	timer_set(&t->unpark, now + wait);
 	return false;
 }

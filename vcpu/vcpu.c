@@ -134,6 +134,7 @@ static void vcpu_destroy(struct vcpu *v)
 {
 	vcpu_unload(v);
 	clock_destroy(v);
+	task_destroy(&v->task);
 	vmcs_destroy(&v->vmcs);
 	emulation_destroy(v);
 	switch_destroy(&v->extra);
