@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Owns the addresses from VIRT_DYNAMIC: slots for stacks, then device memory. A freed slot is used
  * again only when every CPU has emptied its TLB since (an epoch counter; interrupts are sent only when
- * slots run out). */
+ * another page table would be needed else). */
 #include "host.h"
 #include "log.h"
 #include "paging.h"
@@ -12,6 +12,7 @@
 #define SLOT_PAGES 16u /* the lowest is the guard */
 #define MAX_STACKS 4096u
 #define SLOT_USED UINT64_MAX
+#define SLOTS_OF_TABLE (unsigned)(PAGE_SIZE_2M / (SLOT_PAGES * PAGE_SIZE)) /* that one page table maps */
 #define SYNC_NS 20000000u
 #define DEVICES (VIRT_DYNAMIC + PAGE_SIZE_1G)
 #define DEVICES_END (VIRT_DYNAMIC + (PAGE_SIZE_1G << 10))
@@ -21,6 +22,7 @@ static struct {
 	struct spinlock lock;
 	u64 epoch;               /* one more for each stack freed */
 	u64 free_at[MAX_STACKS]; /* epoch in which the slot became free, or SLOT_USED */
+	unsigned reach;          /* the slots below it have page tables */
 	u64 device_used;         /* bytes from DEVICES */
 } vmap;
 
@@ -44,8 +46,8 @@ static u64 epoch_seen_by_all(void)
 	return seen;
 }
 
-/* The lowest one: page tables stay where they were needed once, so they are to be few. */
-static int slot_search(unsigned *slot)
+/* The lowest one below the limit. Some: there would be one, but for a CPU that has long had no interrupt. */
+static int slot_search(unsigned *slot, unsigned limit, bool *some)
 {
 	u64 seen;
 	int err = ERR_NOMEM;
@@ -53,9 +55,12 @@ static int slot_search(unsigned *slot)
 	vmap_sync();
 	spin_lock(&vmap.lock);
 	seen = epoch_seen_by_all();
-	for (unsigned i = 0; i < MAX_STACKS && err; i++) {
+	*some = false;
+	for (unsigned i = 0; i < limit && err; i++) {
+		*some |= vmap.free_at[i] != SLOT_USED;
 		if (vmap.free_at[i] <= seen) {
 			vmap.free_at[i] = SLOT_USED;
+			vmap.reach = MAX(vmap.reach, ALIGN_UP(i + 1, SLOTS_OF_TABLE));
 			*slot = i;
 			err = 0;
 		}
@@ -64,20 +69,22 @@ static int slot_search(unsigned *slot)
 	return err;
 }
 
-/* Where all free slots wait for CPUs that have long had no interrupt: sends them one. The wait has an end
+/* Page tables stay where they were needed once, so there are to be no more of them than what is used at once
+ * needs: rather than make another one, CPUs that have long had no interrupt are sent one. The wait has an end
  * because one of them may wait for us. */
 static int slot_take(unsigned *slot)
 {
+	bool some;
 	u64 start;
 
-	if (likely(!slot_search(slot)))
+	if (likely(!slot_search(slot, vmap.reach, &some)))
 		return 0;
-	for (unsigned i = 0; i < cpu_count(); i++)
+	for (unsigned i = 0; some && i < cpu_count(); i++)
 		cpu_kick(i);
-	for (start = rdtsc(); rdtsc() - start < ns_to_tsc(SYNC_NS); cpu_pause())
-		if (!slot_search(slot))
+	for (start = rdtsc(); some && rdtsc() - start < ns_to_tsc(SYNC_NS); cpu_pause())
+		if (!slot_search(slot, vmap.reach, &some))
 			return 0;
-	return ERR_NOMEM;
+	return slot_search(slot, MAX_STACKS, &some);
 }
 
 static void slot_give(unsigned slot)
