@@ -96,5 +96,5 @@ bool gmem_idle_zero(void);
 /* Gives the waiting pages back to the allocator; the allocator calls it itself when it has none left.
  * True when there were any. */
 bool gmem_idle_drain(void);
-/* How many wait. */
+/* How many wait, or are about to. */
 u64 gmem_idle_pages(void);

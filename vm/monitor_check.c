@@ -118,8 +118,8 @@ static u64 free_now(void)
 	return idle + page_count_free_exact();
 }
 
-/* With no VM there, as much is free as the last time; but for the page that each idle CPU may be about to
- * zero, which is missing for a moment. */
+/* With no VM there, as much is free as the last time; but for a page that an idle CPU has just taken to zero
+ * it, which is missing for a few instructions. */
 static void quiet_look(void)
 {
 	if (free_now() != check.quiet)
