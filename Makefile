@@ -20,7 +20,7 @@ help:
 #: make image          build/socle.img, a disk image for QEMU, Bochs or a USB stick (dd)
 #: make iso            build/socle.iso, a CD image with the same content
 #: make unit           unit tests only             make boot-test   boot tests only (K=NAME selects)
-#: make soak           30 minutes of random life-cycle verbs over 8 guests (SECONDS=N SEED=N CPUS=N)
+#: make soak           30 minutes of random life-cycle verbs over 8 guests (SECONDS=N SEED=N CPUS=N CYCLES=N)
 #: make lint           style, sizes, include direction
 #: make fuzz           fuzzes parser and decoder   make fuzz-replay  the known inputs only
 #: make check-config CONF=FILE   checks a socle.conf without booting it
@@ -115,7 +115,7 @@ test: all image iso boot-programs $(B)/check-config
 boot-test: all image iso boot-programs
 	@scripts/test --build $(B) boot $(if $(K),'$(K)')
 soak: all
-	@SOCLE_SOAK=$(or $(SECONDS),1800) SOCLE_SEED=$(or $(SEED),0) SOCLE_SOAK_CPUS=$(or $(CPUS),1) SOCLE_CYCLES=1000 \
+	@SOCLE_SOAK=$(or $(SECONDS),1800) SOCLE_SEED=$(or $(SEED),0) SOCLE_SOAK_CPUS=$(or $(CPUS),4) SOCLE_CYCLES=$(or $(CYCLES),1000) \
 		SOCLE_READS=100000000 \
 		SOCLE_BUILD=$(CURDIR)/$(B) python3 -m pytest -q -s -p no:cacheprovider tests/boot/test_soak.py
 lint:

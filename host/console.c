@@ -18,11 +18,7 @@
 #define MAX_ROUNDS 64
 #define SHORT_OUTPUT 1024 /* bytes: a tenth of a second */
 
-static void out(const char *buf, size_t n)
-{
-	serial_write(buf, n);
-	fb_write(buf, n);
-}
+static void out(const char *buf, size_t n);
 
 static struct {
 	struct spinlock lock;
@@ -31,7 +27,15 @@ static struct {
 	bool unfinished; /* an interrupt was left with a cause: no further edge will come */
 	void (*input)(void *opaque, const u8 *buf, size_t n);
 	void *input_opaque;
+	void *payer; /* of what is being written */
+	void (*bill)(void *payer, u64 ticks);
 } console = {.mux.out = out};
+
+static void out(const char *buf, size_t n)
+{
+	serial_write(buf, n, console.payer);
+	fb_write(buf, n);
+}
 
 static void log_sink(enum log_level level, const char *line)
 {
@@ -72,14 +76,20 @@ void console_start_screen(const struct boot_framebuffer *fb)
 
 /* ---- input, and the output that waits in the ring ---- */
 
+/* A round is for whom output leaves; what follows from input, its receiver has to account for. */
 static size_t service(void)
 {
+	u64 start = tsc_now();
+	void *payer;
 	u8 buf[64];
 	size_t n;
 
 	spin_lock(&console.lock);
+	payer = serial_payer();
 	n = serial_service(buf, sizeof(buf));
 	spin_unlock(&console.lock);
+	if (console.bill)
+		console.bill(payer, tsc_now() - start);
 	if (n && console.input)
 		console.input(console.input_opaque, buf, n); /* may write to the console */
 	return n;
@@ -135,14 +145,21 @@ void console_set_input(void (*fn)(void *opaque, const u8 *buf, size_t n), void *
 	__atomic_store_n(&console.input, fn, __ATOMIC_RELEASE);
 }
 
+void console_set_bill(void (*fn)(void *payer, u64 ticks))
+{
+	__atomic_store_n(&console.bill, fn, __ATOMIC_RELEASE);
+}
+
 /* ---- streams ---- */
 
-struct console_stream *console_open(const char *name)
+struct console_stream *console_open(const char *name, void *payer)
 {
 	struct console_stream *s = heap_alloc(sizeof(*s));
 
-	if (s)
+	if (s) {
 		str_copy(s->name, name, sizeof(s->name));
+		s->payer = payer;
+	}
 	return s;
 }
 
@@ -152,6 +169,7 @@ void console_close(struct console_stream *s)
 		return;
 	spin_lock(&console.lock);
 	mux_end(&console.mux, s);
+	serial_forget(s->payer);
 	spin_unlock(&console.lock);
 	heap_free(s);
 }
@@ -159,7 +177,9 @@ void console_close(struct console_stream *s)
 void console_write(struct console_stream *s, const char *buf, size_t n)
 {
 	spin_lock(&console.lock);
+	console.payer = s->payer;
 	mux_write(&console.mux, s, buf, n);
+	console.payer = NULL;
 	spin_unlock(&console.lock);
 }
 

@@ -11,6 +11,7 @@
 
 struct console_stream {
 	char name[STREAM_NAME_MAX];
+	void *payer; /* for what its output costs when it leaves; console.c's */
 	/* Foreground: the bytes of the line under the cursor, already shown. Background: text of the
 	 * line so far, not yet shown. */
 	char line[STREAM_LINE_MAX];

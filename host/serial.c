@@ -3,6 +3,7 @@
  * takes 87 microseconds, so output goes through a ring that the transmitter's interrupts empty. */
 #include "serial.h"
 
+#include "payers.h"
 #include "x86_ops.h"
 
 #define COM1 0x3f8
@@ -41,6 +42,7 @@ static struct {
 	u32 fifo_depth;
 	u32 head, tail;       /* of the ring: bytes put in, bytes taken out */
 	u32 rx_head, rx_tail; /* of input read while waiting for the transmitter */
+	struct payers payers;
 	u8 rx_ring[RX_RING_SIZE];
 	char ring[RING_SIZE];
 } serial;
@@ -115,7 +117,7 @@ static void tx_wait(u32 left)
 	}
 }
 
-void serial_write(const char *buf, size_t n)
+void serial_write(const char *buf, size_t n, void *payer)
 {
 	if (!serial.present)
 		return;
@@ -124,12 +126,23 @@ void serial_write(const char *buf, size_t n)
 			tx_wait(RING_SIZE - FIFO_DEPTH);
 		serial.ring[serial.head++ % RING_SIZE] = buf[i];
 	}
+	payers_put(&serial.payers, serial.head, payer);
 	if (!serial.by_irq) {
 		tx_wait(0);
 	} else if (n && !serial.tx_irq_on) {
 		tx_service();
 		tx_irq_set(true);
 	}
+}
+
+void *serial_payer(void)
+{
+	return payers_at(&serial.payers, serial.tail);
+}
+
+void serial_forget(const void *payer)
+{
+	payers_forget(&serial.payers, payer);
 }
 
 void serial_start_irq(void)

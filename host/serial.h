@@ -7,8 +7,13 @@
 void serial_init(void);
 bool serial_present(void);
 /* Before serial_start_irq() returns when the bytes are in the transmitter; after it, when they are
- * in the ring that interrupts empty. Waits only while that ring is full. */
-void serial_write(const char *buf, size_t n);
+ * in the ring that interrupts empty. Waits only while that ring is full. The payer is whose bytes they are.
+ */
+void serial_write(const char *buf, size_t n, void *payer);
+/* Whose the next byte is that leaves; of none, whose the last one was. NULL: nobody's. */
+void *serial_payer(void);
+/* Who is no more does not pay. */
+void serial_forget(const void *payer);
 void serial_start_irq(void);
 /* Moves bytes both ways, as far as the chip is ready. Returns how many were received into buf. */
 size_t serial_service(u8 *buf, size_t size);

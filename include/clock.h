@@ -39,7 +39,8 @@ struct vcpu_clock {
 struct guest_clock {
 	struct spinlock lock;
 	u32 sequence, kvm_sequence;
-	u64 wall_ns; /* wall clock at real time 0 */
+	u64 wall_ns;   /* wall clock at real time 0 */
+	bool wall_set; /* it is not the machine's any more */
 	u64 paused_at, pause_ns;
 	gpa_t record;
 	u64 kvm_wall;

@@ -176,14 +176,17 @@ u64 wall_seconds_by_cmos(void);
 
 /* ---- the operator's console ---- */
 /* Output streams. A stream's bytes are shown as they come while it is the foreground; otherwise a
- * line at a time behind "name| ". Lines of different streams and of the log never mix. */
+ * line at a time behind "name| ". Lines of different streams and of the log never mix. The payer, until the
+ * stream is closed, is whom the interrupts are for in which its output leaves; NULL: nobody. */
 struct console_stream;
-struct console_stream *console_open(const char *name);
+struct console_stream *console_open(const char *name, void *payer);
 void console_close(struct console_stream *s);
 void console_write(struct console_stream *s, const char *buf, size_t n);
 void console_set_foreground(struct console_stream *s); /* NULL: nobody */
 /* Bytes typed by the operator, in order; called with interrupts off from the interrupt handler. */
 void console_set_input(void (*fn)(void *opaque, const u8 *buf, size_t n), void *opaque);
+/* Called from the interrupt handler with the time that each round of it took, and for whom. */
+void console_set_bill(void (*fn)(void *payer, u64 ticks));
 /* Drops output that waits, but for its last lines: the end need not wait for a flood. */
 void console_shorten(void);
 /* Waits until all output has left the machine. */

@@ -104,6 +104,11 @@ int sched_get(const struct sched_group *g, const char *name, u64 *value);
 /* The time that this CPU has just spent on behalf of a group, in an interrupt, say: it is billed to the
  * group, NULL: to the hypervisor; and the task that was running has waited meanwhile. */
 void sched_charge(struct sched_group *g, u64 ticks);
+/* How much of this CPU's tasks' time was; for whoever wants to know whether it was charged meanwhile. */
+static inline u64 sched_lent(void);
+/* An interrupt has taken so many ticks, of which what was charged since then is a part: whoever it was
+ * charged to gets the rest, too. */
+void sched_charge_rest(u64 ticks, u64 lent_before);
 
 /* ---- tasks ---- */
 enum task_state { TASK_NEW, TASK_READY, TASK_RUNNING, TASK_BLOCKED, TASK_DEAD };
@@ -176,10 +181,12 @@ struct sched_cpu {
 	u64 first_key;     /* of the first ready task, ~0: none */
 	u64 current_key;   /* of the running one when it began, 0: none */
 	u64 svt;           /* scheduler virtual time: the least of the tasks that can run here */
-	u64 run_since, run_clock; /* the running task's turn, or what is not charged of it yet */
-	u64 stolen;               /* ticks of it that were billed to others */
-	u64 way;                  /* ticks from a task that left of its own accord to the next, last time */
-	bool left_freely;         /* `way` is to be measured */
+	u64 run_since, run_clock;    /* the running task's turn, or what is not charged of it yet */
+	u64 stolen;                  /* ticks of it that were billed to others */
+	u64 lent;                    /* of all turns so far */
+	struct sched_group *lent_to; /* the last ones; NULL: the hypervisor */
+	u64 way;          /* ticks from a task that left of its own accord to the next, last time */
+	bool left_freely; /* `way` is to be measured */
 	/* These are written by the CPU itself, an odd count while it does. */
 	u32 times_seq;
 	bool halted; /* what is not in `times` yet is idle time */
@@ -199,6 +206,11 @@ struct sched_cpu {
 	struct spinlock work_lock;
 	struct list work;
 };
+
+static inline u64 sched_lent(void)
+{
+	return this_cpu()->sched->lent;
+}
 
 /* Earliest deadline on this CPU, absolute TSC; ~0 when there is none. */
 static inline u64 timer_next(void)

@@ -106,6 +106,7 @@ void clock_set_wall(struct guest *g, u64 ns)
 {
 	spin_lock(&g->clock.lock);
 	g->clock.wall_ns = ns - real_ns();
+	g->clock.wall_set = true;
 	vm_record_write(g);
 	spin_unlock(&g->clock.lock);
 }

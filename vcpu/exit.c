@@ -11,8 +11,10 @@
 
 static void exit_external_interrupt(struct vcpu *v)
 {
-	(void)v;
+	u64 lent = sched_lent();
 	irq_dispatch((u8)vmread(EXIT_INTERRUPTION_INFO));
+	if (unlikely(sched_lent() != lent)) /* it was for another VM: all of it, from the exit on */
+		sched_charge_rest((u32)rdtsc() - v->exit_time, lent);
 	sched_interrupted();
 }
 

@@ -58,7 +58,6 @@ static void input_drain(struct vm_console *c)
 static void input_feed(struct vm_console *c, const u8 *buf, size_t n)
 {
 	bool lost = false;
-	u64 start = tsc_now();
 	if (!c || !n || !c->vm->pc)
 		return;
 	spin_lock(&c->lock);
@@ -71,7 +70,6 @@ static void input_feed(struct vm_console *c, const u8 *buf, size_t n)
 		lost = c->overflow = true;
 	input_drain(c);
 	spin_unlock(&c->lock);
-	sched_charge(&c->vm->guest.group, tsc_now() - start);
 	if (lost)
 		say("the guest does not read: input is lost");
 }
@@ -189,9 +187,19 @@ static void feed(const u8 *buf, size_t n)
 		input_feed(operator.front, buf, n);
 }
 
-/* Bytes from the operator's terminal; those for the guest are handed over in runs. */
+/* Time of an interrupt, and whom it was for: a VM's group, or NULL. */
+static void charge(void *payer, u64 ticks)
+{
+	sched_charge(payer, ticks);
+}
+
+/* Bytes from the operator's terminal; those for the guest are handed over in runs. Whose console it is pays.
+ */
 static void on_input(void *opaque, const u8 *buf, size_t n)
 {
+	bool of_guest = operator.front && !monitor_is_open();
+	struct sched_group *payer = of_guest ? &operator.front->vm->guest.group : NULL;
+	u64 start = tsc_now();
 	size_t run = 0;
 	(void)opaque;
 	for (size_t i = 0; i < n; i++) {
@@ -204,14 +212,16 @@ static void on_input(void *opaque, const u8 *buf, size_t n)
 		obey(action, number);
 	}
 	feed(buf + run, n - run);
+	charge(payer, tsc_now() - start);
 }
 
 /* ---- life ---- */
 
 void vm_console_init(void)
 {
-	operator.stream = console_open(OWN_NAME);
+	operator.stream = console_open(OWN_NAME, NULL);
 	monitor_init();
+	console_set_bill(charge);
 	console_set_input(on_input, NULL);
 }
 
@@ -232,7 +242,7 @@ int vm_console_open(struct vm *vm)
 	if (!c)
 		return ERR_NOMEM;
 	c->vm = vm;
-	c->stream = console_open(vm->config->name);
+	c->stream = console_open(vm->config->name, &vm->guest.group);
 	if (!c->stream) {
 		heap_free(c);
 		return ERR_NOMEM;

@@ -324,7 +324,7 @@ void monitor_left(void)
 
 void monitor_init(void)
 {
-	monitor.stream = console_open("monitor");
+	monitor.stream = console_open("monitor", NULL);
 	work_init(&monitor.work, serve, NULL);
 	next_line(PROMPT);
 }

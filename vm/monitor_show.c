@@ -8,12 +8,12 @@
 
 u64 vm_run_ms(const struct vm *vm)
 {
-	u64 ticks = 0;
-	for (unsigned i = 0; i < vm->guest.nr_vcpus; i++) {
-		struct task_times t = task_times(&vm->guest.vcpus[i]->task);
-		ticks += t.run + t.hypervisor;
-	}
-	return tsc_to_ns(ticks) / 1000000;
+	return tsc_to_ns(vm_vcpu_ticks(vm, tsc_now())) / 1000000;
+}
+
+u64 vm_used_ms(const struct vm *vm)
+{
+	return tsc_to_ns(vm_ticks(vm, tsc_now())) / 1000000;
 }
 
 static bool vcpu_blocked(const struct vcpu *v)
@@ -38,7 +38,7 @@ void vm_state_letters(const struct vm *vm, char letters[8])
 static void list_row(const struct vm *vm)
 {
 	char letters[8];
-	u64 ms = vm_run_ms(vm);
+	u64 ms = vm_used_ms(vm);
 	vm_state_letters(vm, letters);
 	monitor_print("%-32s %5u %5lu %5u     %s %6lu.%lu\n", vm->config->name, vm->id,
 		      vm->config->memory >> 20, vm->config->vcpus, letters, ms / 1000, ms % 1000 / 100);
@@ -56,7 +56,7 @@ static void list_json(struct json *j, const struct vm *vm)
 	json_number(j, "vcpus", vm->config->vcpus);
 	json_string(j, "state", letters);
 	json_string(j, "state_text", vm_state_text(vm));
-	json_thousandths(j, "time_s", vm_run_ms(vm));
+	json_thousandths(j, "time_s", vm_used_ms(vm));
 	json_close(j, '}');
 }
 

@@ -33,10 +33,10 @@ static u64 share(u64 ms, u64 period_ms)
 static void row(struct json *j, struct vm *vm)
 {
 	char letters[8];
-	u64 run = vm_run_ms(vm), exits = exits_of(vm), period = top.now_ms - top.last_ms;
-	u64 used = share(run - MIN(run, vm->top.run_ms), period);
+	u64 run = vm_used_ms(vm), exits = exits_of(vm), period = top.now_ms - top.last_ms;
+	u64 used = share(run - MIN(run, vm->top.used_ms), period);
 	u64 rate = period ? (exits - MIN(exits, vm->top.exits)) * 1000 / period : 0;
-	vm->top.run_ms = run;
+	vm->top.used_ms = run;
 	vm->top.exits = exits;
 	vm_state_letters(vm, letters);
 	if (!j) {
@@ -123,7 +123,7 @@ static void first_look(void)
 	list_for_each(n, &vm_host.vms)
 	{
 		struct vm *vm = list_entry(n, struct vm, node);
-		vm->top.run_ms = vm_run_ms(vm);
+		vm->top.used_ms = vm_used_ms(vm);
 		vm->top.exits = exits_of(vm);
 	}
 }

@@ -36,7 +36,7 @@ struct vm {
 		u64 run[GUEST_MAX_VCPUS], virtual_ticks[GUEST_MAX_VCPUS];
 	} checked;
 	struct { /* as top saw it last */
-		u64 run_ms, exits;
+		u64 used_ms, exits;
 	} top;
 };
 
@@ -88,8 +88,9 @@ void vm_check_idle(void);
 /* cpus.c: every CPU of the machine enters VMX operation; vm_host.caps is what all of them can do. */
 void vm_enter_vmx(const struct boot_info *bi);
 
-/* meter.c: all that its vCPUs have had of the CPUs in this life, and what was billed to it; TSC ticks up to
- * now. */
+/* meter.c: all that its vCPUs have had of the CPUs in this life, and with what was billed to it besides; TSC
+ * ticks up to now. */
+u64 vm_vcpu_ticks(const struct vm *vm, u64 now);
 u64 vm_ticks(const struct vm *vm, u64 now);
 
 /* build.c: memory, tables, kernel, registers. */

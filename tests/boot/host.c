@@ -116,9 +116,9 @@ static void on_input(void *opaque, const u8 *buf, size_t n)
 
 static void check_console(void)
 {
-	struct console_stream *back = console_open("back");
+	struct console_stream *back = console_open("back", NULL);
 
-	front = console_open("front");
+	front = console_open("front", NULL);
 	console_set_foreground(front);
 	console_write(front, "prompt> ", 8);
 	console_write(back, "a line of the back", 18);

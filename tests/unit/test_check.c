@@ -287,6 +287,13 @@ static void wall_wrong(void)
 {
 	wall_ahead = 1;
 }
+static void wall_set(void) /* by the operator, and something else is wrong */
+{
+	wall_ahead = 1;
+	vm_a.guest.clock.wall_set = vm_b.guest.clock.wall_set = true;
+	assert_non_null(strstr(check(), "all is well"));
+	vm_b.guest.clock.wall_set = false;
+}
 static void cmos_wrong(void)
 {
 	cmos_ahead = 4;
@@ -405,6 +412,7 @@ static const struct {
     {tsc_of_apic, "a: TSC offsets of a vCPU and of its APIC"},
     {tsc_offset, "a: a vCPU's TSC began at another moment than its VM"},
     {wall_wrong, "a: wall clocks of a VM and of the machine"},
+    {wall_set, "b: wall clocks of a VM and of the machine"},
     {cmos_wrong, "the wall clock, and the machine's CMOS clock"},
     {pause_wrong, "b: it was paused for longer than the machine runs"},
     {request_slept_over, "a: a vCPU sleeps although it was asked for something (1, 64)"},

@@ -108,6 +108,31 @@ static void who_is_interrupted_waits(void **state)
 	sim_teardown();
 }
 
+/* What the handler did not charge itself, such as the exit before it. */
+static void the_rest_of_an_interrupt(void **state)
+{
+	(void)state;
+	sim_setup("bvt", 1);
+	struct sched_group *a = sim_vm(256), *b = sim_vm(256);
+	struct sim_task *t = sim_vcpu(a, 0, 0);
+	sim_run(MS);
+	u64 lent = sched_lent();
+	shim_tsc += 1000;
+	sched_charge(a, 300); /* its own */
+	assert_int_equal(sched_lent(), lent);
+	sched_charge(b, 600);
+	sched_charge_rest(1000, lent);
+	assert_int_equal(b->billed, 1000);
+	assert_int_equal(task_times(&t->task).ready, 1000);
+	lent = sched_lent();
+	shim_tsc += 500;
+	sched_charge(NULL, 500);
+	sched_charge_rest(400, lent); /* less than nothing is left */
+	assert_int_equal(sched_cpu_times_at(0, shim_tsc).hypervisor, 500);
+	assert_int_equal(b->billed, 1000);
+	sim_teardown();
+}
+
 static void hypervisor_time_is_told_apart(void **state)
 {
 	(void)state;
@@ -133,6 +158,7 @@ int main(void)
 	    cmocka_unit_test(a_task_has_one_state_at_a_time),
 	    cmocka_unit_test(interrupts_are_paid_for_by_whom_they_are_for),
 	    cmocka_unit_test(who_is_interrupted_waits),
+	    cmocka_unit_test(the_rest_of_an_interrupt),
 	    cmocka_unit_test(hypervisor_time_is_told_apart),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -98,8 +98,9 @@ struct console_stream {
 };
 static struct console_stream *front;
 
-struct console_stream *console_open(const char *name)
+struct console_stream *console_open(const char *name, void *payer)
 {
+	(void)payer;
 	if (refused())
 		return NULL;
 	struct console_stream *s = calloc(1, sizeof(*s));
@@ -123,6 +124,11 @@ void console_write(struct console_stream *s, const char *buf, size_t n)
 void console_set_foreground(struct console_stream *s)
 {
 	front = s;
+}
+
+void console_set_bill(void (*fn)(void *payer, u64 ticks))
+{
+	(void)fn;
 }
 
 void console_set_input(void (*fn)(void *opaque, const u8 *buf, size_t n), void *opaque)
