@@ -76,6 +76,8 @@ static unsigned check_tree(const struct sched_cpu *s, const struct sched_finding
 static void check_current(const struct sched_cpu *s, u64 now, const struct sched_finding *f)
 {
 	const struct task *t = s->current;
+	if (s->rests && (!s->resident || s->resident->state != TASK_BLOCKED || s->resident->cpu != s))
+		report(f, "a CPU idles on the stack of a task that does not sleep there", s->index, s->rests);
 	if (!t) {
 		if (s->current_key)
 			report(f, "a CPU without a task has a key of one", s->index, s->current_key);
@@ -149,7 +151,9 @@ void sched_check_task(const struct task *t, u64 now, const struct sched_finding 
 	case TASK_NEW:
 	case TASK_BLOCKED:
 	case TASK_DEAD:
-		if (t->queued || t->parked || t->cpu->current == t || task_on_cpu(t))
+		/* A CPU may idle on its stack. */
+		if (t->queued || t->parked || t->cpu->current == t ||
+		    (task_on_cpu(t) && t->cpu->resident != t))
 			report(f, "a task that does not want to run is on a CPU or waits for one",
 			       t->cpu->index, t->state);
 		break;

@@ -175,6 +175,16 @@ static void blocked_on_cpu(void)
 {
 	with_state(TASK_BLOCKED, false)->on_cpu = true;
 }
+static void nobody_rests(void)
+{
+	s0->rests = true;
+}
+static void ready_rests(void)
+{
+	struct sched_cpu *s = full();
+	s->resident = queue_first(s);
+	s->rests = true;
+}
 static void counted(void)
 {
 	with_state(TASK_BLOCKED, false)->counted = true;
@@ -309,6 +319,8 @@ static const struct {
     {two_current, "a task runs, and its CPU knows of another one"},
     {blocked_in_queue, "a task that does not want to run is on a CPU or waits for one"},
     {blocked_on_cpu, "a task that does not want to run is on a CPU or waits for one"},
+    {nobody_rests, "a CPU idles on the stack of a task that does not sleep there"},
+    {ready_rests, "a CPU idles on the stack of a task that does not sleep there"},
     {counted, "a task counts for its group, or not, against its state"},
     {future, "a task's state began in the future"},
     {group_runnable, "runnable tasks of a group, counted and noted"},
@@ -342,6 +354,21 @@ static void damage_is_found(void **state)
 	}
 }
 
+/* A CPU that has nothing to do stays on the stack of the task that blocked last. */
+static void a_resident_sleeps(void **state)
+{
+	(void)state;
+	sim_setup("bvt", 1);
+	struct sim_task *t = sim_vcpu(sim_vm(256), 0, 0);
+	sim_run(MS);
+	assert_true(turn_block(sim_cpu[0].sched, &t->task, true));
+	assert_true(sim_cpu[0].sched->resident == &t->task && t->task.on_cpu);
+	assert_string_equal(look(), "");
+	sim_cpu[0].sched->resident = NULL;
+	assert_non_null(strstr(look(), "a task that does not want to run is on a CPU or waits for one"));
+	sim_teardown();
+}
+
 /* Taken out of the list, on its way to be fired: it is not lost. */
 static unsigned waiting_while_fired;
 static struct timer one, two;
@@ -373,6 +400,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(all_is_well),
 	    cmocka_unit_test(damage_is_found),
+	    cmocka_unit_test(a_resident_sleeps),
 	    cmocka_unit_test(a_timer_being_fired_waits),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
