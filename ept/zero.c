@@ -113,8 +113,8 @@ static void page_finish(struct zero_cpu *z)
 
 /* In pieces: a task that is woken meanwhile does not wait for a whole page, nor even for the rest of a piece.
  */
-#define IDLE_PIECE 1024u
-#define IDLE_STEP 128u
+#define IDLE_PIECE 2048u
+#define IDLE_STEP 64u
 
 static void step(u8 *at)
 {

@@ -168,7 +168,8 @@ struct sched_cpu {
 	unsigned index;       /* of the CPU */
 	struct task *current; /* NULL in the scheduler's own context; written under the lock */
 	u64 *sp;              /* the scheduler's context while a task runs */
-	struct task *left;    /* has just switched to the scheduler's context */
+	struct task *leaving; /* has just switched to the scheduler's context */
+	struct task *left;    /* has just switched to another task's; NULL: none */
 	bool left_portable;   /* and its leave() was called */
 	struct task *resident; /* blocked, and the CPU idles on its stack */
 	bool rests;            /* so far; atomic, written under the lock: a wake ends it */

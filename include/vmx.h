@@ -199,7 +199,12 @@ struct event_source {
  * the field, opens windows for what has to wait. Returns false on a triple fault. */
 bool event_prepare(struct vmx_events *e, const struct event_source *interrupts);
 /* Whether the next entry delivers one of them: that ends a HLT. */
-bool event_pending(const struct vmx_events *e);
+static inline bool event_pending(const struct vmx_events *e)
+{
+	if (e->vectoring_info | e->exception_info | e->triple_fault)
+		return true;
+	return unlikely(e->nmi_pending) && !(vmread(GUEST_INTERRUPTIBILITY) & BLOCKED_BY_NMI);
+}
 /* Nothing waits or is being waited for: event_prepare() would have interrupts only to think of. */
 static inline bool event_none(const struct vmx_events *e)
 {

@@ -66,6 +66,10 @@ void queue_place(struct task *t, enum ready_why why);
 void queue_place_locked(struct sched_cpu *s, struct task *t, enum ready_why why, u64 now);
 /* The fire() of a task's `unpark`. */
 void queue_unpark(void *opaque);
+/* The first of this CPU's queue that may run, taken out of it and made the current one; with the lock. */
+struct task *queue_take_locked(struct sched_cpu *s, u64 now);
+/* No other CPU idles or has tasks that this one should take when t, which may move, is about to wait here. */
+bool queue_alone(const struct sched_cpu *s, const struct task *t);
 /* This CPU's next task, taken out of its queue and made the current one; NULL: there is none. */
 struct task *queue_take(struct sched_cpu *s);
 
@@ -138,12 +142,27 @@ void times_lend(struct task *t, u64 ticks);
 /* And what that is for the times of the CPU itself. */
 void times_charged(struct sched_cpu *s, const struct sched_group *g, u64 ticks);
 
+/* ---- handover.c ---- */
+/* On the CPU that holds the state of the task: true when another may have it, which is then in memory. */
+bool task_unload(struct task *t);
+/* After every task_switch() to a task. */
+void task_arrived(void);
+
 /* ---- work.c ---- */
 void work_run(struct sched_cpu *s);
 
 /* ---- timer.c ---- */
 /* After resched or slice_end has changed: next_deadline follows. On this CPU. */
 void timer_update_next(struct sched_cpu *s);
+
+/* Before the queues are looked at: what is asked for from now on asks anew. */
+static inline void resched_clear(struct sched_cpu *s)
+{
+	if (likely(!__atomic_load_n(&s->resched, __ATOMIC_RELAXED)))
+		return;
+	__atomic_store_n(&s->resched, false, __ATOMIC_SEQ_CST);
+	timer_update_next(s);
+}
 
 /* ---- switch.asm ---- */
 void task_switch(u64 **save, u64 *load);

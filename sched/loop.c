@@ -29,7 +29,7 @@ void sched_resched_now(void)
 /* On the scheduler's stack, after the switch from the task's. */
 void task_left(struct sched_cpu *s)
 {
-	struct task *t = s->left;
+	struct task *t = s->leaving;
 	spin_lock(&s->lock);
 	t->portable = s->left_portable;
 	bool ready = t->state == TASK_READY && !t->queued, dead = t->state == TASK_DEAD;
@@ -65,15 +65,6 @@ void wait_for_interrupt(struct sched_cpu *s)
 	times_cpu(s, tsc_now(), true);
 	__atomic_store_n(&s->halted, false, __ATOMIC_RELAXED);
 	cpu_wake_up();
-}
-
-/* Before the queues are looked at: what comes later asks anew. */
-static void resched_clear(struct sched_cpu *s)
-{
-	if (likely(!__atomic_load_n(&s->resched, __ATOMIC_RELAXED)))
-		return;
-	__atomic_store_n(&s->resched, false, __ATOMIC_SEQ_CST);
-	timer_update_next(s);
 }
 
 void timers_serve(struct sched_cpu *s)

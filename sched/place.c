@@ -10,8 +10,8 @@ static void place_fetch(struct sched_cpu *s, struct sched_cpu *other, struct tas
 	bool mine = false;
 	if (!spin_trylock(&other->lock))
 		return; /* not worth a wait: the caller asks for another, or again */
-	if (__atomic_load_n(&t->cpu, __ATOMIC_RELAXED) == other && t->queued && t->portable &&
-	    task_allowed(t, s)) {
+	if (__atomic_load_n(&t->cpu, __ATOMIC_RELAXED) == other && t->queued &&
+	    __atomic_load_n(&t->portable, __ATOMIC_ACQUIRE) && task_allowed(t, s)) {
 		queue_remove(other, t);
 		__atomic_store_n(&t->cpu, s, __ATOMIC_RELAXED);
 		mine = true;

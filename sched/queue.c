@@ -102,7 +102,7 @@ static bool cpu_is_idle(const struct sched_cpu *s)
 static struct sched_cpu *queue_choose(const struct task *t, enum ready_why why)
 {
 	struct sched_cpu *best = t->cpu;
-	if (!t->portable || (cpu_is_idle(best) && task_allowed(t, best)))
+	if (!__atomic_load_n(&t->portable, __ATOMIC_ACQUIRE) || (cpu_is_idle(best) && task_allowed(t, best)))
 		return best;
 	u64 mask = __atomic_load_n(&t->affinity, __ATOMIC_RELAXED) &
 		   __atomic_load_n(&sched_online, __ATOMIC_ACQUIRE);
@@ -156,7 +156,8 @@ static struct task *queue_take_from(struct sched_cpu *s, struct sched_cpu *other
 		return NULL;
 	for (n = other->ready.first; n && looked < LOOK_AT; n = vtree_next(n), looked++) {
 		t = task_of(n);
-		if (t->portable && task_allowed(t, s))
+		/* Acquire: then its state is in memory, and its stack free. */
+		if (__atomic_load_n(&t->portable, __ATOMIC_ACQUIRE) && task_allowed(t, s))
 			break;
 		t = NULL;
 	}
@@ -261,18 +262,32 @@ static bool task_admit(struct sched_cpu *s, struct task *t, u64 now)
 	return false;
 }
 
-/* The first of this CPU's queue that may run; those that may not leave the queue. */
-static struct task *queue_take_own(struct sched_cpu *s)
+/* Those that may not run leave the queue. */
+struct task *queue_take_locked(struct sched_cpu *s, u64 now)
 {
 	struct task *t;
-	spin_lock(&s->lock);
-	while ((t = queue_first(s))) {
-		u64 now = tsc_now();
+	while ((t = queue_first(s)))
 		if (task_admit(s, t, now)) {
 			turn_begin(s, t, now);
 			break;
 		}
-	}
+	return t;
+}
+
+bool queue_alone(const struct sched_cpu *s, const struct task *t)
+{
+	u64 mask = __atomic_load_n(&t->affinity, __ATOMIC_RELAXED) &
+		   __atomic_load_n(&sched_online, __ATOMIC_ACQUIRE) & ~BIT(s->index);
+	for (; mask; mask &= mask - 1)
+		if (cpu_is_idle(cpu_get((unsigned)__builtin_ctzll(mask))->sched))
+			return false;
+	return !queue_earliest(s, limit_of(MIN(s->first_key, t->vt)));
+}
+
+static struct task *queue_take_own(struct sched_cpu *s)
+{
+	spin_lock(&s->lock);
+	struct task *t = queue_take_locked(s, tsc_now());
 	spin_unlock(&s->lock);
 	return t;
 }

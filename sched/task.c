@@ -29,7 +29,8 @@ void task_destroy(struct task *t)
 /* Entered by RET with RSP ≡ 8 (mod 16), as after a call. */
 __attribute__((naked)) static void task_begin(void)
 {
-	__asm__("mov %r12, %rdi\n\t"
+	__asm__("call task_arrived\n\t"
+		"mov %r12, %rdi\n\t"
 		"xor %ebp, %ebp\n\t"
 		"call *%rbx\n\t"
 		"ud2");
@@ -87,13 +88,10 @@ int task_set_affinity(struct task *t, u64 mask)
 
 void task_leave(struct sched_cpu *s, struct task *t)
 {
-	u64 affinity = __atomic_load_n(&t->affinity, __ATOMIC_RELAXED);
-	bool leave = cpu_count() > 1 && (affinity & (affinity - 1));
-	if (leave && t->leave)
-		t->leave(t);
-	s->left = t;
-	s->left_portable = leave;
+	s->left_portable = task_unload(t);
+	s->leaving = t;
 	task_switch(&t->sp, s->sp);
+	task_arrived();
 }
 
 bool turn_block(struct sched_cpu *s, struct task *t, bool lingers)
@@ -118,16 +116,6 @@ void task_block(void)
 	struct task *t = s->current;
 	if (turn_block(s, t, false))
 		task_leave(s, t);
-}
-
-void task_yield(void)
-{
-	struct sched_cpu *s = self();
-	struct task *t = s->current;
-	spin_lock(&s->lock);
-	turn_end(s, TASK_READY, tsc_now());
-	spin_unlock(&s->lock);
-	task_leave(s, t);
 }
 
 void task_give_way(void)

@@ -46,9 +46,11 @@ static void slice_set(struct sched_cpu *s, u64 now)
 
 static void way_pay(struct sched_cpu *s, struct task *t, u64 now)
 {
+	s->left_freely = true;
+	if (!s->way)
+		return;
 	policy->ran(t, s->way, group_vticks(t->group, s->way), now);
 	group_spend(t->group, s->way, now);
-	s->left_freely = true;
 }
 
 static void way_measure(struct sched_cpu *s, u64 now)
@@ -61,8 +63,12 @@ static void way_measure(struct sched_cpu *s, u64 now)
 
 void turn_begin(struct sched_cpu *s, struct task *t, u64 now)
 {
-	way_measure(s, now);
-	times_cpu(s, now, false);
+	if (now > s->times_since) {
+		way_measure(s, now);
+		times_cpu(s, now, false);
+	} else {
+		s->way = 0; /* the next one is charged from here on */
+	}
 	times_account(t, now, TASK_RUNNING);
 	t->woken = false;
 	t->portable = false;

@@ -204,7 +204,8 @@ static void vcpu_wait(struct vcpu *v)
 	if (unlikely(v->attention & VCPU_PAUSED))
 		vcpu_wait_paused(v);
 	__atomic_store_n(&v->halted_off, false, __ATOMIC_SEQ_CST);
-	vcpu_load(v);
+	if (unlikely(v->loaded_on != this_cpu())) /* while it lingered nobody took its place */
+		vcpu_load(v);
 	lapic_timer_watch(&v->lapic);
 	clock_enter(v);
 	switch_forget_apic_timer(); /* the idle loop has armed it */

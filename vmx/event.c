@@ -59,13 +59,6 @@ void event_raise_nmi(struct vmx_events *e)
 		e->nmi_pending++;
 }
 
-bool event_pending(const struct vmx_events *e)
-{
-	if (e->vectoring_info || e->exception_info || e->triple_fault)
-		return true;
-	return e->nmi_pending && !(vmread(GUEST_INTERRUPTIBILITY) & BLOCKED_BY_NMI);
-}
-
 static void window_set(struct vmx_events *e, u32 bit, bool open)
 {
 	u32 proc = open ? e->proc | bit : e->proc & ~bit;

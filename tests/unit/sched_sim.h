@@ -56,9 +56,16 @@ void cpu_kick(unsigned index)
 	sim_kicked[index] = true;
 }
 
+static unsigned sim_switched;
+static struct task *sim_left; /* as the last switch found it */
+static bool sim_left_used;    /* its stack */
+
 void task_switch(u64 **save, u64 *load)
 {
 	(void)save, (void)load;
+	sim_switched++;
+	sim_left = self()->left;
+	sim_left_used = sim_left && task_on_cpu(sim_left) && !sim_left->portable;
 }
 
 void apic_timer_arm(u64 deadline)
@@ -66,8 +73,12 @@ void apic_timer_arm(u64 deadline)
 	(void)deadline;
 }
 
+static void (*sim_idle)(void); /* what happens while a CPU halts */
+
 void cpu_idle_wait(void)
 {
+	if (sim_idle)
+		sim_idle();
 }
 
 static inline void sim_on(unsigned cpu)
@@ -138,12 +149,9 @@ static inline struct sim_task *sim_current(unsigned cpu)
 	return t ? container_of(t, struct sim_task, task) : NULL;
 }
 
-static void sim_dispatch(unsigned cpu)
+/* The current task's turn has begun. */
+static void sim_began(unsigned cpu)
 {
-	if (!sched_next(sim_cpu[cpu].sched)) {
-		times_cpu(sim_cpu[cpu].sched, shim_tsc, false); /* it halts; see sim_wait() */
-		return;
-	}
 	struct sim_task *t = sim_current(cpu);
 	assert_true(t->task.affinity >> cpu & 1);
 	for (unsigned i = 0; i < sim_cpus; i++)
@@ -160,6 +168,14 @@ static void sim_dispatch(unsigned cpu)
 	}
 }
 
+static void sim_dispatch(unsigned cpu)
+{
+	if (sched_next(sim_cpu[cpu].sched))
+		sim_began(cpu);
+	else
+		times_cpu(sim_cpu[cpu].sched, shim_tsc, false); /* it halts; see sim_wait() */
+}
+
 static void sim_leave(unsigned cpu, struct sim_task *t, bool blocks)
 {
 	t->left = t->ends - shim_tsc;
@@ -173,8 +189,11 @@ static void sim_leave(unsigned cpu, struct sim_task *t, bool blocks)
 	} else {
 		task_yield();
 	}
-	if (!sim_cpu[cpu].sched->current) /* else it was woken meanwhile and goes on */
+	if (!sim_cpu[cpu].sched->current)
 		task_left(sim_cpu[cpu].sched);
+	else if (task_arrived(),
+		 !blocks || t->spun || sim_current(cpu) != t) /* else it was woken meanwhile */
+		sim_began(cpu);
 	shim_tsc += sim_cost;
 }
 

@@ -9,7 +9,7 @@
 /* A page takes several calls. */
 static bool idle_page(void)
 {
-	for (unsigned i = 0; i < 4; i++)
+	for (unsigned i = 0; i < 2; i++)
 		if (!gmem_idle_zero())
 			return false;
 	return true;
