@@ -155,6 +155,7 @@ static void calls_check(void)
 	expect_eq((u64)hypercall(SOCLE_CALL_EXIT_COUNT, 0x12345, 0), (u64)SOCLE_EINVAL,
 		  "no such exit reason");
 	expect(hypercall(SOCLE_CALL_EXIT_COUNT, SOCLE_EXITS_ALL, 0) > 0, "no exits at all");
+	expect_eq((u64)hypercall(SOCLE_CALL_YIELD, 0, 0), 0, "yield");
 	expect_eq((u64)hypercall(UINT64_MAX, 0, 0), (u64)SOCLE_ENOSYS, "number -1");
 }
 
