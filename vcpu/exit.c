@@ -73,9 +73,14 @@ static void exit_protected(struct vcpu *v)
 	vcpu_raise_gp(v);
 }
 
+/* A deadline of this vCPU, or another one of its CPU: then the exit was for who armed it. */
 static void exit_preemption_timer(struct vcpu *v)
 {
-	(void)v; /* the deadline is looked at before every entry */
+	u64 lent = sched_lent();
+	lapic_timer_poll(&v->lapic, rdtsc());
+	timer_run(rdtsc());
+	if (unlikely(sched_lent() != lent))
+		sched_charge_rest((u32)rdtsc() - v->exit_time, lent);
 }
 
 /* Reasons that our control settings rule out. */

@@ -3,7 +3,9 @@
  * handlers and the refusals do what they say. */
 #include "vcpu_board.h"
 
+#include "shim.h"
 #include "vcpu/apicv.h"
+#include "x86_ops.h"
 
 /* The handlers with files of their own have tests of their own: never called here. */
 #define ELSEWHERE(name)                                                                                      \
@@ -41,10 +43,30 @@ bool apicv_interrupt_waiting(const struct vcpu *v)
 	return interrupt_waits;
 }
 
+static struct sched_group own, other;
+static struct sched_group *interrupt_for; /* NULL: nobody asks who pays */
+static unsigned polls;
+
 void irq_dispatch(u8 vector)
 {
 	dispatched = vector;
 	looked_for_tasks = false;
+	if (interrupt_for)
+		sched_charge(interrupt_for, 70);
+}
+
+/* A timer of another VM. */
+static void fire(void *opaque)
+{
+	(void)opaque;
+	shim_tsc += 70;
+}
+
+void lapic_timer_poll(struct lapic *l, u64 now)
+{
+	(void)now;
+	assert_ptr_equal(l, &board_vcpu.lapic);
+	polls++;
 }
 
 void task_linger(void)
@@ -67,11 +89,20 @@ static int setup(void **state)
 {
 	board_setup(state);
 	fake_cpu = &cpu;
-	sched.resched = looked_for_tasks = false;
+	looked_for_tasks = false;
 	board_guest.config.hypercall = hypercall;
 	board_guest.config.opaque = &hypercall_opaque;
 	board_guest.config.hypervisor_cpuid = true;
 	dispatched = -1;
+	interrupt_for = NULL;
+	polls = 0;
+	memset(&sched, 0, sizeof(sched));
+	list_init(&sched.near);
+	sched.far_from = sched.slice_end = ~(u64)0;
+	sched_group_init(&own);
+	sched_group_init(&other);
+	board_vcpu.task.group = &own;
+	sched.current = &board_vcpu.task;
 	interrupt_waits = false;
 	return 0;
 }
@@ -234,6 +265,35 @@ static void external_interrupt(void **state)
 	assert_true(looked_for_tasks);
 }
 
+/* M31: an exit that was for another VM is charged to it whole, from the exit on; one's own is not. */
+static void exits_for_others(void **state)
+{
+	struct timer t;
+	(void)state;
+	fake(EXIT_INTERRUPTION_INFO) = EVENT_VALID | 0x30;
+	board_vcpu.exit_time = (u32)rdtsc() - 1000000;
+	run(1);
+	interrupt_for = &own;
+	run(1);
+	assert_int_equal(own.billed + other.billed, 0);
+	interrupt_for = &other;
+	run(1);
+	u64 billed = other.billed;
+	assert_true(billed >= 1000000 && billed < BIT(32));
+	assert_int_equal(board_vcpu.task.times.ready, billed);
+
+	board_vcpu.exit_time = (u32)rdtsc() - 1000000;
+	run(52); /* its own deadline */
+	assert_int_equal(polls, 1);
+	assert_int_equal(other.billed, billed);
+	timer_init(&t, fire, NULL, NULL);
+	t.group = &other;
+	timer_set(&t, 0);
+	run(52);
+	assert_true(other.billed >= billed + 1000000);
+	assert_int_equal(own.billed, 0);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, board_teardown)
 int main(void)
 {
@@ -247,6 +307,7 @@ int main(void)
 	    T(vmcall),
 	    T(windows_close),
 	    T(external_interrupt),
+	    T(exits_for_others),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

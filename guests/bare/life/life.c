@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A guest to be paused, reset, shut down and destroyed, whatever it is doing (M87). On its own it only looks
  * at the power button's registers; what it does on demand has no end of its own. */
+#include "apic.h"
 #include "cpu.h"
 #include "irqchip.h"
 #include "print.h"
@@ -17,6 +18,7 @@
 #define IRQ_SCI 9
 #define COM1 0x3f8
 #define TICKS_HZ 100
+#define TIMER_TICKS 25000 /* of the TSC: half a millisecond at 50 MHz */
 
 static void button_test(void)
 {
@@ -114,6 +116,19 @@ static void idle_test(void)
 		__asm__ volatile("sti\n\thlt" ::: "memory");
 }
 
+/* Waits as well, while a timer of its APIC runs out ten thousand times a second, of which it hears nothing.
+ */
+static void timer_test(void)
+{
+	print("a timer runs\n");
+	apic_init(false);
+	apic_write(APIC_TIMER_DIVIDE, APIC_DIVIDE_BY_1);
+	apic_write(APIC_LVT_TIMER, APIC_LVT_MASKED | APIC_TIMER_PERIODIC | 0x40);
+	apic_write(APIC_TIMER_INITIAL, TIMER_TICKS);
+	for (;;)
+		__asm__ volatile("sti\n\thlt" ::: "memory");
+}
+
 /* Answers what is typed, a line at a time. */
 static void talk_test(void)
 {
@@ -172,6 +187,6 @@ const struct test guest_tests[] = {
     {"button", button_test, 0},       {"ticks", ticks_test, ON_DEMAND},   {"spin", spin_test, ON_DEMAND},
     {"flood", flood_test, ON_DEMAND}, {"touch", touch_test, ON_DEMAND},   {"exits", exits_test, ON_DEMAND},
     {"idle", idle_test, ON_DEMAND},   {"triple", triple_test, ON_DEMAND}, {"crash", crash_test, ON_DEMAND},
-    {"off", off_test, ON_DEMAND},     {"talk", talk_test, ON_DEMAND},
+    {"off", off_test, ON_DEMAND},     {"talk", talk_test, ON_DEMAND},     {"timer", timer_test, ON_DEMAND},
 };
 const unsigned guest_nr_tests = ARRAY_SIZE(guest_tests);
