@@ -4,9 +4,8 @@
 #include "boot_load.h"
 #include "loader.h"
 
-/* What the hypervisor itself uses at most. */
+/* What the hypervisor itself uses at most, without VMs. */
 #define OVERHEAD_FIXED ((u64)16 << 20)
-#define OVERHEAD_SHARE 100 /* one part in this of a VM's memory */
 #define MIB(bytes) ((unsigned long long)((bytes) >> 20))
 
 static const u8 *file_data(const struct boot_info *info, const char *path, u64 *size)
@@ -53,19 +52,22 @@ static EFI_STATUS check_kernel(struct loader *l, const struct config_vm *vm)
 	return refuse_key(l, EFI_UNSUPPORTED, &err);
 }
 
-/* A VM that starts by itself needs its memory beside the others'; any VM must fit alone. */
+/* VMs that start by themselves need their memory beside the others'; any VM must fit alone. */
 static EFI_STATUS check_memory(struct loader *l, const struct config_vm *vm, u64 total, u64 *taken)
 {
 	struct config_error err;
-	u64 need = vm->memory + vm->memory / OVERHEAD_SHARE;
+	char times[24] = "";
+	u64 count = vm->autostart ? vm->count : 1, need = count * config_vm_footprint(vm);
 	u64 left = total - MIN(total, vm->autostart ? *taken : OVERHEAD_FIXED);
 	if (need <= left) {
 		*taken += vm->autostart ? need : 0;
 		return EFI_SUCCESS;
 	}
+	if (count > 1)
+		snprintf(times, sizeof(times), "%u times ", (unsigned)count);
 	config_error_at(&err, vm, "memory", NULL,
-			"%llu MiB asked for, this machine has %llu MiB left: expected less", MIB(vm->memory),
-			MIB(left - left / OVERHEAD_SHARE));
+			"%s%llu MiB asked for, this machine has %llu MiB left: expected less", times,
+			MIB(vm->memory), MIB(count * config_vm_room(vm, left / count)));
 	return refuse_key(l, EFI_OUT_OF_RESOURCES, &err);
 }
 

@@ -22,8 +22,16 @@ EFI_STATUS loader_read_config(struct loader *l)
 	if (wrong)
 		return refuse(l, EFI_NOT_FOUND, LOADER_CONFIG_NAME ": %s", wrong);
 
+	const char *text = (const char *)info->config_base;
+	unsigned room = config_count_sections(text, info->config_size);
+	u64 vms;
+	if (memory_alloc(l, room * sizeof(struct config_vm), BOOT_MEM_LOADER, &vms))
+		return refuse(l, EFI_OUT_OF_RESOURCES, "out of memory");
+	l->config->room = room;
+	l->config->vms = (struct config_vm *)vms;
+
 	struct config_error err;
-	if (config_parse(l->config, (const char *)info->config_base, info->config_size, &err))
+	if (config_parse(l->config, text, info->config_size, &err))
 		return refuse_key(l, EFI_INVALID_PARAMETER, &err);
 	return EFI_SUCCESS;
 }

@@ -5,7 +5,8 @@
 
 #include "lib.h"
 
-#define CONFIG_MAX_VMS 16
+#define CONFIG_MAX_VMS 1024 /* sections, and VMs of all of them together */
+#define CONFIG_NAME_MAX 32
 #define CONFIG_MAX_DISKS 4
 #define CONFIG_MAX_NETS 4
 #define CONFIG_MAX_MODULES 8
@@ -38,9 +39,11 @@ struct config_socle {
 	int log_level; /* enum log_level */
 };
 
+/* A [vm NAME] section. */
 struct config_vm {
-	char name[32];
-	unsigned line; /* of the [vm NAME] header */
+	char name[CONFIG_NAME_MAX]; /* of the section; see config_vm_name() */
+	unsigned line;              /* of the [vm NAME] header */
+	unsigned count;             /* VMs of this section */
 	unsigned vcpus;
 	u64 memory;          /* bytes */
 	unsigned page_order; /* 0, 9 or 18 */
@@ -64,8 +67,9 @@ struct config_vm {
 
 struct config {
 	struct config_socle socle;
-	unsigned nr_vms;
-	struct config_vm vms[CONFIG_MAX_VMS];
+	unsigned nr_vms;       /* sections */
+	unsigned room;         /* of vms[] */
+	struct config_vm *vms; /* the caller's */
 };
 
 struct config_error {
@@ -74,7 +78,10 @@ struct config_error {
 	char text[200]; /* what was wrong and what was expected */
 };
 
-/* 0, or ERR_INVAL with *err filled with the first error. text need not be terminated. */
+/* How many [vm NAME] sections the text has at most, from 1 to CONFIG_MAX_VMS: room for them is enough. */
+unsigned config_count_sections(const char *text, size_t length);
+/* 0, or ERR_INVAL with *err filled with the first error. text need not be terminated. c->vms has c->room
+ * elements, whatever is in them, and stays the caller's. */
 int config_parse(struct config *c, const char *text, size_t length, struct config_error *err);
 /* Fills *err for a key of a VM whose value turns out to be wrong after parsing (file not found, more
  * memory than there is): the line is where the key stood, else the VM's header. path tells apart
@@ -89,3 +96,16 @@ int config_for_each_file(const struct config *c,
 			 int (*fn)(void *opaque, const struct config_vm *vm, const char *key,
 				   const char *path),
 			 void *opaque);
+
+/* ---- a section makes one VM of its own name, or `count` of them, NAME-1 to NAME-count ---- */
+/* index 0 .. count - 1. */
+void config_vm_name(const struct config_vm *vm, unsigned index, char name[CONFIG_NAME_MAX]);
+/* The section whose VM is called so, and its index there; NULL: none. */
+const struct config_vm *config_find(const struct config *c, const char *name, unsigned *index);
+/* VMs of all sections before that one. */
+unsigned config_vms_before(const struct config *c, const struct config_vm *vm);
+unsigned config_vms_total(const struct config *c);
+/* Bytes that one VM of the section may take, with what the hypervisor needs for it. */
+u64 config_vm_footprint(const struct config_vm *vm);
+/* The memory that it may have for its footprint to be that many bytes; a little less. */
+u64 config_vm_room(const struct config_vm *vm, u64 bytes);

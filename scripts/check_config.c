@@ -43,7 +43,14 @@ static int print_file(void *opaque, const struct config_vm *vm, const char *key,
 
 static void print_vm(const struct config *c, const struct config_vm *vm)
 {
-	printf("%s: %u vCPU%s, %llu MiB", vm->name, vm->vcpus, vm->vcpus == 1 ? "" : "s",
+	char first[CONFIG_NAME_MAX], last[CONFIG_NAME_MAX];
+	config_vm_name(vm, 0, first);
+	config_vm_name(vm, vm->count - 1, last);
+	if (vm->count == 1)
+		printf("%s: ", vm->name);
+	else
+		printf("%s to %s: %u VMs, each of ", first, last, vm->count);
+	printf("%u vCPU%s, %llu MiB", vm->vcpus, vm->vcpus == 1 ? "" : "s",
 	       (unsigned long long)(vm->memory >> 20));
 	config_for_each_file(c, print_file, (void *)vm);
 	printf(", console %s%s%s\n", vm->console == CONSOLE_SERIAL ? "serial" : "none",
@@ -54,7 +61,7 @@ static void print_vm(const struct config *c, const struct config_vm *vm)
 
 int main(int argc, char **argv)
 {
-	static struct config c;
+	struct config c = {0};
 	struct config_error err;
 	char message[512];
 	size_t length;
@@ -68,12 +75,18 @@ int main(int argc, char **argv)
 		perror(argv[1]);
 		return 2;
 	}
+	c.room = config_count_sections(text, length);
+	c.vms = calloc(c.room, sizeof(*c.vms));
+	if (!c.vms) {
+		perror("check-config");
+		return 2;
+	}
 	if (config_parse(&c, text, length, &err)) {
 		config_format_error(message, sizeof(message), argv[1], &err);
 		fprintf(stderr, "%s\n", message);
 		return 1;
 	}
-	printf("%s: OK, %u VM%s\n", argv[1], c.nr_vms, c.nr_vms == 1 ? "" : "s");
+	printf("%s: OK, %u VM%s\n", argv[1], config_vms_total(&c), config_vms_total(&c) == 1 ? "" : "s");
 	for (unsigned i = 0; i < c.nr_vms; i++)
 		print_vm(&c, &c.vms[i]);
 	return 0;

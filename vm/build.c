@@ -50,7 +50,7 @@ static int build_file(const struct vm *vm, const char *path, const u8 **data, u6
 {
 	const struct boot_file *f = file_find(path);
 	if (!f) {
-		log_error("%s: %s was not loaded", vm->config->name, path);
+		log_error("%s: %s was not loaded", vm->name, path);
 		return ERR_NOENT;
 	}
 	*data = phys_to_virt(f->base);
@@ -116,7 +116,7 @@ int vm_build(struct vm *vm)
 	rc = acpi_build(&vm->guest.mem, &acpi, &img.rsdp);
 	rc = rc ? rc : boot_load(&vm->guest.mem, &img, &state, why, sizeof(why));
 	if (rc) {
-		log_error("%s: %s", vm->config->name, why);
+		log_error("%s: %s", vm->name, why);
 		return rc;
 	}
 	pc_bios_state(vm->pc);

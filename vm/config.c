@@ -34,6 +34,7 @@ static void socle_set_defaults(struct config_socle *s)
 
 static void vm_set_defaults(struct config_vm *vm)
 {
+	vm->count = 1;
 	vm->vcpus = 1;
 	vm->page_order = 9;
 	vm->console = CONSOLE_SERIAL;
@@ -68,9 +69,10 @@ static int open_vm(struct config_parser *p, struct span name)
 		if (span_equal(name, c->vms[i].name))
 			return config_fail(p, "", "duplicate VM \"%s\", first on line %u", c->vms[i].name,
 					   c->vms[i].line);
-	if (c->nr_vms == CONFIG_MAX_VMS)
-		return config_fail(p, "", "more than %u VMs", CONFIG_MAX_VMS);
+	if (c->nr_vms == c->room)
+		return config_fail(p, "", "more than %u VMs", c->room);
 	struct config_vm *vm = &c->vms[c->nr_vms++];
+	memset(vm, 0, sizeof(*vm));
 	vm_set_defaults(vm);
 	memcpy(vm->name, name.s, name.n);
 	vm->line = p->line;
@@ -124,7 +126,7 @@ static int fail_unknown_key(struct config_parser *p, const struct config_key_tab
 	return config_fail(
 	    p, shown, "unknown key; expected one of %s",
 	    p->in_socle ? "vid tpr_shadow vpid preemption_timer ept_1g ept_ad on_idle sched log_level"
-			: "vcpus memory pages kernel initrd module cmdline console autostart testdev "
+			: "count vcpus memory pages kernel initrd module cmdline console autostart testdev "
 			  "hypervisor weight cap pin warp warp_limit unwarp on_poweroff on_reboot on_crash");
 }
 
@@ -194,11 +196,20 @@ static int skip_byte_order_mark(struct config_parser *p, struct span *text)
 	return 0;
 }
 
+unsigned config_count_sections(const char *text, size_t length)
+{
+	unsigned n = 0;
+	for (size_t i = 0; i < length; i++)
+		n += text[i] == '[' && n < CONFIG_MAX_VMS;
+	return MAX(n, 1u);
+}
+
 int config_parse(struct config *c, const char *text, size_t length, struct config_error *err)
 {
 	struct config_parser p = {.config = c, .err = err};
 	struct span rest = {text, length};
-	memset(c, 0, sizeof(*c));
+	memset(&c->socle, 0, sizeof(c->socle));
+	c->nr_vms = 0;
 	memset(err, 0, sizeof(*err));
 	socle_set_defaults(&c->socle);
 	int result = skip_byte_order_mark(&p, &rest);

@@ -49,6 +49,7 @@ int config_check(struct config_parser *p)
 	int err = check_features(p);
 	for (unsigned i = 0; i < p->config->nr_vms && !err; i++)
 		err = check_vm(p, &p->config->vms[i]);
+	err = err ? err : config_check_names(p);
 	if (err)
 		return err;
 	if (!p->config->nr_vms) {
@@ -58,16 +59,20 @@ int config_check(struct config_parser *p)
 	return 0;
 }
 
+unsigned config_key_line(const struct config_vm *vm, const char *key)
+{
+	unsigned line = key_line(&config_vm_keys, vm->lines, key);
+	return line ? line : vm->line;
+}
+
 void config_error_at(struct config_error *err, const struct config_vm *vm, const char *key, const char *path,
 		     const char *fmt, ...)
 {
-	err->line = key_line(&config_vm_keys, vm->lines, key);
+	err->line = config_key_line(vm, key);
 	size_t n = path ? strlen(path) : 0;
 	for (unsigned i = 0; n && strcmp(key, "module") == 0 && i < vm->nr_modules; i++)
 		if (strncmp(vm->modules[i], path, n) == 0 && (!vm->modules[i][n] || vm->modules[i][n] == ' '))
 			err->line = vm->module_lines[i];
-	if (!err->line)
-		err->line = vm->line;
 	str_copy(err->key, key, sizeof(err->key));
 	va_list ap;
 	va_start(ap, fmt);

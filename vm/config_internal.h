@@ -73,3 +73,9 @@ const char *span_closest(struct span v, const char *const *names, unsigned count
 /* ---- config_check.c ---- */
 /* What only the whole file can tell: missing keys, keys that exclude each other. */
 int config_check(struct config_parser *p);
+/* Where a key of the section stood, else its header. */
+unsigned config_key_line(const struct config_vm *vm, const char *key);
+
+/* ---- config_names.c ---- */
+/* That the names which `count` makes are short enough and nobody else's, and the VMs not too many. */
+int config_check_names(struct config_parser *p);

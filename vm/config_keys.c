@@ -199,6 +199,7 @@ static const struct word words_event[] = {
 
 static const struct word words_sched[] = {
     {"bvt", CONFIG_SCHED_BVT}, {"credit", CONFIG_SCHED_CREDIT}, {"rr", CONFIG_SCHED_RR}, {NULL, 0}};
+static const struct config_range range_count = {1, CONFIG_MAX_VMS};
 /* The same ranges as sched_set()'s. */
 static const struct config_range range_weight = {1, 65535}, range_cap = {0, 6400}, range_warp = {0, 1000000};
 
@@ -220,6 +221,7 @@ static const struct config_key socle_keys[] = {
 
 #define VM(member) .offset = offsetof(struct config_vm, member)
 static const struct config_key vm_keys[] = {
+    {"count", "a number from 1 to 1024", config_set_range, &range_count, VM(count)},
     {"vcpus", "a number from 1 to 16", set_vcpus, VM(vcpus)},
     {"memory", "a size, for example 256M or 1G", set_memory, VM(memory)},
     {"pages", "4k, 2M or 1G", set_word, words_pages, VM(page_order)},

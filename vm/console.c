@@ -108,8 +108,7 @@ static void show_help(void)
 		const struct vm_console *c = list_entry(n, struct vm_console, node);
 		const char key[] = {(char)('0' + c->vm->place), '\0'};
 		if (c->vm->place <= 9)
-			tell(key, "console of ", c->vm->config->name,
-			     c == operator.front ? " (this one)" : "");
+			tell(key, "console of ", c->vm->name, c == operator.front ? " (this one)" : "");
 	}
 	if (monitor_is_open())
 		monitor_open();
@@ -125,7 +124,7 @@ static void bring_to_front(struct vm_console *c)
 	console_set_foreground(c ? c->stream : NULL);
 	if (!c)
 		return;
-	snprintf(line, sizeof(line), "console of %s", c->vm->config->name);
+	snprintf(line, sizeof(line), "console of %s", c->vm->name);
 	say(line);
 }
 
@@ -242,7 +241,7 @@ int vm_console_open(struct vm *vm)
 	if (!c)
 		return ERR_NOMEM;
 	c->vm = vm;
-	c->stream = console_open(vm->config->name, &vm->guest.group);
+	c->stream = console_open(vm->name, &vm->guest.group);
 	if (!c->stream) {
 		heap_free(c);
 		return ERR_NOMEM;

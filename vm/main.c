@@ -13,7 +13,13 @@ static void configure(const struct boot_info *bi)
 	struct config_error err;
 	char line[LOG_LINE_MAX];
 	/* The loader has parsed the same text with the same parser: an error here is ours. */
-	if (config_parse(&vm_host.config, phys_to_virt(bi->config_base), bi->config_size, &err)) {
+	const char *text = phys_to_virt(bi->config_base);
+	struct config *c = &vm_host.config;
+	c->room = config_count_sections(text, bi->config_size);
+	c->vms = heap_alloc(c->room * sizeof(*c->vms));
+	if (!c->vms)
+		panic("no memory for the configuration");
+	if (config_parse(c, text, bi->config_size, &err)) {
 		config_format_error(line, sizeof(line), "socle.conf", &err);
 		panic("%s", line);
 	}
@@ -39,11 +45,13 @@ static void report_cost(const struct boot_info *bi)
 
 static void start_guests(const struct boot_info *bi)
 {
-	for (unsigned i = 0; i < vm_host.config.nr_vms; i++) {
-		struct vm *vm;
-		if (vm_host.config.vms[i].autostart && vm_create(&vm_host.config.vms[i], i + 1, &vm) == 0)
-			vm_start(vm);
-	}
+	const struct config *c = &vm_host.config;
+	for (const struct config_vm *section = c->vms; section < c->vms + c->nr_vms; section++)
+		for (unsigned i = 0; section->autostart && i < section->count; i++) {
+			struct vm *vm;
+			if (vm_create(section, i, false, &vm) == 0)
+				vm_start(vm);
+		}
 	report_cost(bi);
 	vm_check_idle();
 }

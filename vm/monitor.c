@@ -81,12 +81,6 @@ static void next_line(const char *prompt)
 
 /* ---- a command line ---- */
 
-static void name_taken(void *opaque, const char *word)
-{
-	unsigned *count = opaque;
-	monitor_print("%s%s", (*count)++ ? ", " : " ", word);
-}
-
 /* The VM that the first word names. */
 static bool find_vm(struct call *c)
 {
@@ -102,7 +96,7 @@ static bool find_vm(struct call *c)
 		return false;
 	}
 	monitor_print("expected");
-	monitor_candidates(WORD_VM, name_taken, &count);
+	monitor_candidates(WORD_VM, monitor_show_candidate, &count);
 	monitor_print("\n");
 	return false;
 }

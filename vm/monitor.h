@@ -36,6 +36,8 @@ extern const unsigned monitor_nr_commands;
 void command_help(struct call *c);
 /* Calls fn for each word that could stand at this place. */
 void monitor_candidates(enum word_kind kind, void (*fn)(void *opaque, const char *word), void *opaque);
+/* Such a fn, which prints the first few after each other; opaque: an unsigned that counts all, from 0. */
+void monitor_show_candidate(void *opaque, const char *word);
 /* Completes the word that ends at text's end: puts what is to be added into add. Otherwise, where there
  * are several, shows them; true when it has printed something. */
 bool monitor_complete(const char *text, char *add, size_t size);

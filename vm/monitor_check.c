@@ -27,8 +27,7 @@ static struct {
 static void complain(const struct vm *vm, const char *what, u64 a, u64 b)
 {
 	check.failures++;
-	monitor_print("check: FAILED: %s%s%s (%lu, %lu)\n", vm ? vm->config->name : "", vm ? ": " : "", what,
-		      a, b);
+	monitor_print("check: FAILED: %s%s%s (%lu, %lu)\n", vm ? vm->name : "", vm ? ": " : "", what, a, b);
 }
 
 /* ---- looks ---- */

@@ -49,8 +49,7 @@ static void date_show(struct call *c)
 	{
 		struct vm *vm = list_entry(n, struct vm, node);
 		if (!c->vm || c->vm == vm)
-			show(j, &(struct clocks){vm->config->name, vm->id, clock_wall(&vm->guest),
-						 vm_run_ms(vm)});
+			show(j, &(struct clocks){vm->name, vm->id, clock_wall(&vm->guest), vm_run_ms(vm)});
 	}
 	if (j) {
 		json_close(j, ']');

@@ -54,14 +54,13 @@ static void trace_show(struct call *c, const struct vcpu *v)
 {
 	const struct vcpu_trace *t = __atomic_load_n(&v->trace, __ATOMIC_ACQUIRE);
 	if (!t) {
-		monitor_error(c, "nothing is recorded of %s: expected trace -e %s first", c->vm->config->name,
-			      c->vm->config->name);
+		monitor_error(c, "nothing is recorded of %s: expected trace -e %s first", c->vm->name,
+			      c->vm->name);
 		return;
 	}
 	u64 count = __atomic_load_n(&t->count, __ATOMIC_ACQUIRE), n = MIN(count, (u64)VCPU_TRACE_ENTRIES),
 	    before = 0;
-	monitor_print("%s vCPU %u: %lu exits recorded, the last %lu:\n", c->vm->config->name, v->id, count,
-		      n);
+	monitor_print("%s vCPU %u: %lu exits recorded, the last %lu:\n", c->vm->name, v->id, count, n);
 	for (u64 i = count - n; i < count; i++) {
 		struct vcpu_trace_entry e = t->entry[i % VCPU_TRACE_ENTRIES];
 		trace_row(&e, before ? before : e.tsc);
@@ -95,11 +94,11 @@ void command_debug_dump(struct call *c)
 {
 	const struct vm *vm = c->vm;
 	const struct gmem *m = &vm->guest.mem;
-	log_info("%s: id %u, %s, %lu KiB of %lu KiB populated, %lu KiB of EPT tables", vm->config->name,
-		 vm->id, vm_state_text(vm), m->populated_pages << 2, m->limit_pages << 2,
+	log_info("%s: id %u, %s, %lu KiB of %lu KiB populated, %lu KiB of EPT tables", vm->name, vm->id,
+		 vm_state_text(vm), m->populated_pages << 2, m->limit_pages << 2,
 		 vm->guest.ept.table_pages << 2);
 	for (unsigned i = 0; i < m->nr_slots; i++)
-		log_info("%s  memory 0x%lx to 0x%lx%s", vm->config->name, m->slots[i].base,
+		log_info("%s  memory 0x%lx to 0x%lx%s", vm->name, m->slots[i].base,
 			 m->slots[i].base + m->slots[i].length - 1,
 			 m->slots[i].flags & GMEM_READONLY ? ", read-only" : "");
 	guest_dump(&c->vm->guest);

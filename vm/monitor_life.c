@@ -5,6 +5,7 @@
 
 /* What may be typed for create: a section with its longest command line. */
 #define TEXT_MAX 4096
+#define SECTIONS_MAX 16 /* of it that are read before the answer is that one was expected */
 
 /* A configuration being typed. */
 static struct {
@@ -13,14 +14,16 @@ static struct {
 	bool paused;
 } typed;
 
-static void start(const struct config_vm *config, unsigned place, bool paused)
+static int start(const struct config_vm *config, unsigned index, bool is_typed, bool paused)
 {
 	struct vm *vm;
-	if (vm_create(config, place, &vm))
-		return; /* it has said why */
+	int rc = vm_create(config, index, is_typed, &vm);
+	if (rc)
+		return rc; /* it has said why */
 	if (paused)
 		vm_pause(vm);
 	vm_start(vm);
+	return 0;
 }
 
 /* ---- create from text ---- */
@@ -35,20 +38,23 @@ static void typed_create(void)
 {
 	char line[256];
 	struct config_error err;
-	struct config *c = heap_alloc(sizeof(*c));
-	if (!c) {
+	struct config c = {.room = MIN(config_count_sections(typed.text, typed.n), (unsigned)SECTIONS_MAX)};
+	c.vms = heap_alloc(c.room * sizeof(*c.vms));
+	if (!c.vms) {
 		monitor_print("create: no memory\n");
 		return;
 	}
-	if (config_parse(c, typed.text, typed.n, &err)) {
+	if (config_parse(&c, typed.text, typed.n, &err)) {
 		config_format_error(line, sizeof(line), "create", &err);
 		monitor_print("%s\n", line);
-	} else if (c->nr_vms != 1) {
-		monitor_print("create: %u sections: expected one [vm NAME]\n", c->nr_vms);
+	} else if (c.nr_vms != 1) {
+		monitor_print("create: %u sections: expected one [vm NAME]\n", c.nr_vms);
 	} else {
-		start(&c->vms[0], 0, typed.paused);
+		for (unsigned i = 0; i < c.vms[0].count; i++)
+			if (start(&c.vms[0], i, true, typed.paused))
+				break;
 	}
-	heap_free(c);
+	heap_free(c.vms);
 }
 
 /* One line of the text; a dot alone ends it. */
@@ -70,12 +76,6 @@ static bool typed_line(const char *line)
 	return false;
 }
 
-static void name_taken(void *opaque, const char *word)
-{
-	unsigned *count = opaque;
-	monitor_print("%s%s", (*count)++ ? ", " : " ", word);
-}
-
 void command_create(struct call *c)
 {
 	bool paused = call_option(c, 'p');
@@ -92,14 +92,14 @@ void command_create(struct call *c)
 		monitor_read_lines("> ", typed_line);
 		return;
 	}
-	for (unsigned i = 0; i < vm_host.config.nr_vms; i++)
-		if (strcmp(vm_host.config.vms[i].name, c->words[0]) == 0) {
-			start(&vm_host.config.vms[i], i + 1, paused);
-			return;
-		}
-	unsigned count = 0;
+	unsigned index, count = 0;
+	const struct config_vm *section = config_find(&vm_host.config, c->words[0], &index);
+	if (section) {
+		start(section, index, false, paused);
+		return;
+	}
 	monitor_print("create: no [vm %.40s] in the configuration: expected", c->words[0]);
-	monitor_candidates(WORD_CONFIG, name_taken, &count);
+	monitor_candidates(WORD_CONFIG, monitor_show_candidate, &count);
 	monitor_print(count ? "\n" : " text (create alone): all of the configuration's are there\n");
 }
 
@@ -108,7 +108,7 @@ void command_create(struct call *c)
 /* A VM in a state that does not allow this. */
 static void wrong_state(struct call *c, const char *expected)
 {
-	monitor_error(c, "%s is %s: expected %s", c->vm->config->name, vm_state_text(c->vm), expected);
+	monitor_error(c, "%s is %s: expected %s", c->vm->name, vm_state_text(c->vm), expected);
 }
 
 void command_pause(struct call *c)
@@ -151,8 +151,7 @@ void command_shutdown(struct call *c)
 		return;
 	}
 	if (c->vm->paused)
-		monitor_print("%s is paused: it will see its power button after unpause\n",
-			      c->vm->config->name);
+		monitor_print("%s is paused: it will see its power button after unpause\n", c->vm->name);
 	else if (call_option(c, 'w'))
 		monitor_wait(vm_still_runs, c->vm->id);
 }
@@ -168,8 +167,7 @@ void command_destroy(struct call *c)
 void command_console(struct call *c)
 {
 	if (!vm_console_bring(c->vm))
-		monitor_error(c, "%s has none (console = none): expected a VM with a console",
-			      c->vm->config->name);
+		monitor_error(c, "%s has none (console = none): expected a VM with a console", c->vm->name);
 }
 
 void monitor_close(void)

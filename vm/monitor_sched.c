@@ -13,10 +13,10 @@ static void sched_row(struct json *j, const struct vm *vm)
 	u64 value;
 	if (j) {
 		json_open(j, NULL, '{');
-		json_string(j, "name", vm->config->name);
+		json_string(j, "name", vm->name);
 		json_number(j, "id", vm->id);
 	} else {
-		monitor_print("%-32s %5u", vm->config->name, vm->id);
+		monitor_print("%-32s %5u", vm->name, vm->id);
 	}
 	for (unsigned i = 0; i < ARRAY_SIZE(parameters); i++) {
 		if (sched_get(&vm->guest.group, parameters[i], &value))

@@ -40,8 +40,8 @@ static void list_row(const struct vm *vm)
 	char letters[8];
 	u64 ms = vm_used_ms(vm);
 	vm_state_letters(vm, letters);
-	monitor_print("%-32s %5u %5lu %5u     %s %6lu.%lu\n", vm->config->name, vm->id,
-		      vm->config->memory >> 20, vm->config->vcpus, letters, ms / 1000, ms % 1000 / 100);
+	monitor_print("%-32s %5u %5lu %5u     %s %6lu.%lu\n", vm->name, vm->id, vm->config->memory >> 20,
+		      vm->config->vcpus, letters, ms / 1000, ms % 1000 / 100);
 }
 
 static void list_json(struct json *j, const struct vm *vm)
@@ -49,7 +49,7 @@ static void list_json(struct json *j, const struct vm *vm)
 	char letters[8];
 	vm_state_letters(vm, letters);
 	json_open(j, NULL, '{');
-	json_string(j, "name", vm->config->name);
+	json_string(j, "name", vm->name);
 	json_number(j, "id", vm->id);
 	json_number(j, "memory_mib", vm->config->memory >> 20);
 	json_number(j, "populated_mib", vm->guest.mem.populated_pages >> 8);
@@ -157,13 +157,13 @@ static void vcpu_row(struct json *j, const struct vm *vm, const struct vcpu *v)
 	char where[64];
 	affinity_text(v->task.affinity, where, sizeof(where));
 	if (!j) {
-		monitor_print("%-32s %5u %5u %5u   %s %6lu.%lu %8lu.%lu  %s\n", vm->config->name, vm->id,
-			      v->id, cpu, vcpu_state(vm, v), ms / 1000, ms % 1000 / 100, steal / 1000,
-			      steal % 1000 / 100, where);
+		monitor_print("%-32s %5u %5u %5u   %s %6lu.%lu %8lu.%lu  %s\n", vm->name, vm->id, v->id, cpu,
+			      vcpu_state(vm, v), ms / 1000, ms % 1000 / 100, steal / 1000, steal % 1000 / 100,
+			      where);
 		return;
 	}
 	json_open(j, NULL, '{');
-	json_string(j, "name", vm->config->name);
+	json_string(j, "name", vm->name);
 	json_number(j, "id", vm->id);
 	json_number(j, "vcpu", v->id);
 	json_number(j, "cpu", cpu);
@@ -233,7 +233,7 @@ static void stats_json(const struct vm *vm)
 	struct json j = {monitor_write, false};
 	struct region_list l = {.j = &j};
 	json_open(&j, NULL, '{');
-	json_string(&j, "name", vm->config->name);
+	json_string(&j, "name", vm->name);
 	json_number(&j, "id", vm->id);
 	json_open(&j, "exits", '{');
 	for (unsigned r = 0; r < VCPU_EXIT_REASONS; r++)
@@ -258,7 +258,7 @@ void command_stats(struct call *c)
 	}
 	for (unsigned r = 0; r < VCPU_EXIT_REASONS; r++)
 		all += exits_of(vm, r);
-	monitor_print("%12lu  exits of %s, by reason:\n", all, vm->config->name);
+	monitor_print("%12lu  exits of %s, by reason:\n", all, vm->name);
 	for (unsigned r = 0; r < VCPU_EXIT_REASONS; r++)
 		if (exits_of(vm, r))
 			monitor_print("%12lu  %s\n", exits_of(vm, r), vcpu_exit_name(r));

@@ -108,6 +108,18 @@ void command_help(struct call *c)
 
 /* ---- completion ---- */
 
+/* Those of its VMs that are not there. */
+static void candidates_of_section(const struct config_vm *section, void (*fn)(void *opaque, const char *word),
+				  void *opaque)
+{
+	char name[CONFIG_NAME_MAX];
+	for (unsigned i = 0; i < section->count; i++) {
+		config_vm_name(section, i, name);
+		if (!vm_find(name))
+			fn(opaque, name);
+	}
+}
+
 void monitor_candidates(enum word_kind kind, void (*fn)(void *opaque, const char *word), void *opaque)
 {
 	switch (kind) {
@@ -116,17 +128,27 @@ void monitor_candidates(enum word_kind kind, void (*fn)(void *opaque, const char
 			fn(opaque, monitor_commands[i].name);
 		break;
 	case WORD_VM:
-		list_for_each(n, &vm_host.vms) fn(opaque, list_entry(n, struct vm, node)->config->name);
+		list_for_each(n, &vm_host.vms) fn(opaque, list_entry(n, struct vm, node)->name);
 		break;
 	case WORD_CONFIG:
 		for (unsigned i = 0; i < vm_host.config.nr_vms; i++)
-			if (!vm_find(vm_host.config.vms[i].name))
-				fn(opaque, vm_host.config.vms[i].name);
+			candidates_of_section(&vm_host.config.vms[i], fn, opaque);
 		break;
 	case WORD_TEXT:
 	case WORD_NUMBER:
 		break;
 	}
+}
+
+#define CANDIDATES_SHOWN 8
+
+void monitor_show_candidate(void *opaque, const char *word)
+{
+	unsigned *count = opaque;
+	if (++*count <= CANDIDATES_SHOWN)
+		monitor_print("%s%s", *count > 1 ? ", " : " ", word);
+	else if (*count == CANDIDATES_SHOWN + 1)
+		monitor_print(", ...");
 }
 
 struct matches {

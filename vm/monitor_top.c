@@ -40,14 +40,14 @@ static void row(struct json *j, struct vm *vm)
 	vm->top.exits = exits;
 	vm_state_letters(vm, letters);
 	if (!j) {
-		monitor_print("%-20s %5u %s %8lu.%lu %5lu.%lu %7lu %7lu %5u %9lu" CLEAR_LINE,
-			      vm->config->name, vm->id, letters, run / 1000, run % 1000 / 100, used / 10,
-			      used % 10, vm->config->memory >> 20, vm->guest.mem.populated_pages >> 8,
-			      vm->config->vcpus, rate);
+		monitor_print("%-20s %5u %s %8lu.%lu %5lu.%lu %7lu %7lu %5u %9lu" CLEAR_LINE, vm->name,
+			      vm->id, letters, run / 1000, run % 1000 / 100, used / 10, used % 10,
+			      vm->config->memory >> 20, vm->guest.mem.populated_pages >> 8, vm->config->vcpus,
+			      rate);
 		return;
 	}
 	json_open(j, NULL, '{');
-	json_string(j, "name", vm->config->name);
+	json_string(j, "name", vm->name);
 	json_number(j, "id", vm->id);
 	json_string(j, "state", letters);
 	json_thousandths(j, "time_s", run);

@@ -8,10 +8,6 @@
 #include "monitor.h"
 #include "policy.h"
 
-/* Beside its memory, what a VM may take for tables, vCPUs and devices: one part in this, and a bit. */
-#define OVERHEAD_SHARE 100
-#define OVERHEAD_PAGES 128
-
 struct vm_host vm_host;
 
 static void vm_stopped(void *opaque);
@@ -58,7 +54,7 @@ struct vm *vm_find(const char *name_or_id)
 	list_for_each(n, &vm_host.vms)
 	{
 		struct vm *vm = list_entry(n, struct vm, node);
-		if (strcmp(vm->config->name, name_or_id) == 0 || (number && vm->id == id))
+		if (strcmp(vm->name, name_or_id) == 0 || (number && vm->id == id))
 			return vm;
 	}
 	return NULL;
@@ -67,7 +63,7 @@ struct vm *vm_find(const char *name_or_id)
 /* The configuration's places are its VMs', whether they run or not. */
 static unsigned place_free(void)
 {
-	unsigned place = vm_host.config.nr_vms;
+	unsigned place = config_vms_total(&vm_host.config);
 	for (bool taken = true; taken;) {
 		place++;
 		taken = false;
@@ -78,11 +74,6 @@ static unsigned place_free(void)
 
 /* ---- memory ---- */
 
-static u64 pages_needed(u64 memory)
-{
-	return (memory >> PAGE_SHIFT) + (memory >> PAGE_SHIFT) / OVERHEAD_SHARE + OVERHEAD_PAGES;
-}
-
 /* What the VMs in the list have not taken yet and may still take. */
 static u64 pages_promised(void)
 {
@@ -91,7 +82,7 @@ static u64 pages_promised(void)
 	{
 		const struct vm *vm = list_entry(n, struct vm, node);
 		u64 has = __atomic_load_n(&vm->guest.mem.populated_pages, __ATOMIC_RELAXED);
-		u64 may = pages_needed(vm->config->memory);
+		u64 may = config_vm_footprint(vm->config) >> PAGE_SHIFT;
 		sum += may - MIN(may, has);
 	}
 	return sum;
@@ -103,14 +94,13 @@ u64 vm_pages_left(void)
 	return free - MIN(free, pages_promised());
 }
 
-static int admit(const struct config_vm *c)
+static int admit(const struct config_vm *c, const char *name)
 {
-	u64 left = vm_pages_left(), need = pages_needed(c->memory);
-	if (need <= left)
+	u64 left = vm_pages_left() << PAGE_SHIFT;
+	if (config_vm_footprint(c) <= left)
 		return 0;
-	u64 usable = left - MIN(left, OVERHEAD_PAGES);
-	log_error("%s: not created: memory: %lu MiB asked for, %lu MiB left of %lu MiB: expected less",
-		  c->name, c->memory >> 20, (usable - usable / OVERHEAD_SHARE) >> 8, page_count_total() >> 8);
+	log_error("%s: not created: memory: %lu MiB asked for, %lu MiB left of %lu MiB: expected less", name,
+		  c->memory >> 20, config_vm_room(c, left) >> 20, page_count_total() >> 8);
 	return ERR_NOMEM;
 }
 
@@ -143,12 +133,12 @@ static int vm_set_scheduling(struct vm *vm)
 	char why[80];
 	for (unsigned i = 0; i < ARRAY_SIZE(settings); i++)
 		if (sched_set(&vm->guest.group, settings[i].name, settings[i].value, why, sizeof(why))) {
-			log_error("%s: %s: %s", c->name, settings[i].name, why);
+			log_error("%s: %s: %s", vm->name, settings[i].name, why);
 			return ERR_INVAL;
 		}
 	for (unsigned i = 0; i < vm->guest.nr_vcpus; i++)
 		if (task_set_affinity(&vm->guest.vcpus[i]->task, c->pin)) {
-			log_error("%s: pin: none of these CPUs exists; expected some of 0 to %u", c->name,
+			log_error("%s: pin: none of these CPUs exists; expected some of 0 to %u", vm->name,
 				  cpu_count() - 1);
 			return ERR_INVAL;
 		}
@@ -159,7 +149,7 @@ static int vm_fill(struct vm *vm)
 {
 	const struct config_vm *c = vm->config;
 	const struct guest_config g = {
-	    .name = c->name,
+	    .name = vm->name,
 	    .memory_limit_pages = c->memory >> PAGE_SHIFT,
 	    .page_order = c->page_order,
 	    .vcpus = c->vcpus,
@@ -186,40 +176,47 @@ static void vm_free(struct vm *vm)
 	if (!vm)
 		return;
 	vm_console_close(vm);
-	heap_free(vm->config);
+	heap_free(vm->own_config);
 	heap_free(vm);
 }
 
-static struct vm *vm_alloc(const struct config_vm *config, unsigned place)
+static struct vm *vm_alloc(const struct config_vm *config, const char *name, unsigned place)
 {
 	struct vm *vm = heap_alloc(sizeof(*vm));
 	if (!vm)
 		return NULL;
 	list_init(&vm->node);
+	str_copy(vm->name, name, sizeof(vm->name));
 	vm->place = place ? place : place_free();
-	vm->config = heap_alloc(sizeof(*vm->config));
-	if (!vm->config) {
+	vm->config = config;
+	if (place)
+		return vm;
+	vm->config = vm->own_config = heap_alloc(sizeof(*config));
+	if (!vm->own_config) {
 		heap_free(vm);
 		return NULL;
 	}
-	*vm->config = *config;
+	*vm->own_config = *config;
 	return vm;
 }
 
-int vm_create(const struct config_vm *config, unsigned place, struct vm **out)
+int vm_create(const struct config_vm *config, unsigned index, bool typed, struct vm **out)
 {
-	if (vm_find(config->name)) {
-		log_error("%s: not created: there is a VM of that name", config->name);
+	char name[CONFIG_NAME_MAX];
+	config_vm_name(config, index, name);
+	if (vm_find(name)) {
+		log_error("%s: not created: there is a VM of that name", name);
 		return ERR_EXIST;
 	}
-	int rc = admit(config);
+	int rc = admit(config, name);
 	if (rc)
 		return rc;
-	struct vm *vm = vm_alloc(config, place);
+	unsigned place = typed ? 0 : config_vms_before(&vm_host.config, config) + index + 1;
+	struct vm *vm = vm_alloc(config, name, place);
 	rc = vm ? vm_console_open(vm) : ERR_NOMEM;
 	rc = rc ? rc : vm_fill(vm);
 	if (rc) {
-		log_error("%s: not created (%s)", config->name, rc == ERR_NOMEM ? "no memory" : "see above");
+		log_error("%s: not created (%s)", name, rc == ERR_NOMEM ? "no memory" : "see above");
 		vm_free(vm);
 		return rc;
 	}
@@ -230,7 +227,7 @@ int vm_create(const struct config_vm *config, unsigned place, struct vm **out)
 
 void vm_start(struct vm *vm)
 {
-	log_info("%s: starts, %u vCPU%s, %lu MiB", vm->config->name, vm->config->vcpus,
+	log_info("%s: starts, %u vCPU%s, %lu MiB", vm->name, vm->config->vcpus,
 		 vm->config->vcpus == 1 ? "" : "s", vm->config->memory >> 20);
 	vm->state = VM_RUNNING;
 	vm_host.nr_alive++;
@@ -288,7 +285,7 @@ static int vm_restart(struct vm *vm)
 	vm->paused = false;
 	int rc = vm_fill(vm);
 	if (rc) {
-		log_error("%s: could not be started again", vm->config->name);
+		log_error("%s: could not be started again", vm->name);
 		vm_destroy(vm);
 		vm_check_idle();
 		return rc;
@@ -317,7 +314,7 @@ void vm_destroy_async(struct vm *vm)
 		guest_stop(&vm->guest, GUEST_DESTROYED, 0);
 		return;
 	}
-	log_info("%s: destroyed", vm->config->name);
+	log_info("%s: destroyed", vm->name);
 	vm_destroy(vm);
 	vm_check_idle();
 }
@@ -388,7 +385,7 @@ static void vm_stopped(void *opaque)
 		vm_restart(vm);
 		return;
 	case ON_EVENT_PRESERVE:
-		log_info("%s: kept for debug-dump, until it is destroyed or reset", vm->config->name);
+		log_info("%s: kept for debug-dump, until it is destroyed or reset", vm->name);
 		monitor_wake();
 		break;
 	case ON_EVENT_DESTROY:

@@ -23,7 +23,9 @@ struct vm {
 	u32 id;           /* from 1, never used twice; a VM that starts again gets a new one */
 	unsigned place;   /* of its console, from 1: as in the configuration, or the first that was free */
 	struct guest guest;
-	struct config_vm *config; /* its own copy */
+	char name[CONFIG_NAME_MAX];
+	const struct config_vm *config; /* its section, which other VMs may share */
+	struct config_vm *own_config;   /* a copy of one that was typed, else NULL */
 	struct pc *pc;
 	struct vm_console *console;
 	struct events *events; /* NULL until the guest uses them; set with the list's lock */
@@ -55,9 +57,10 @@ extern struct vm_host vm_host;
 
 void vm_init(void); /* once, before the first VM */
 
-/* Builds a VM; place 0: the first that is free. 0, or negative with the reason logged and nothing left
- * behind. ERR_EXIST: there is one of that name. ERR_NOMEM: more memory than is left. */
-int vm_create(const struct config_vm *config, unsigned place, struct vm **out);
+/* Builds the VM of that index, 0 .. count - 1, of a section of vm_host.config, or of one that was typed and
+ * need not outlive the call. 0, or negative with the reason logged and nothing left behind. ERR_EXIST: there
+ * is one of that name. ERR_NOMEM: more memory than is left. */
+int vm_create(const struct config_vm *config, unsigned index, bool typed, struct vm **out);
 void vm_start(struct vm *vm);
 /* By name or by number. NULL: there is none. */
 struct vm *vm_find(const char *name_or_id);

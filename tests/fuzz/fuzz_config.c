@@ -60,25 +60,31 @@ static void check_vm(const struct config *c, const struct config_vm *vm)
 	REQUIRE(!vm->firmware[0]);
 	REQUIRE(vm->nr_modules <= CONFIG_MAX_MODULES);
 	REQUIRE(memchr(vm->cmdline, '\0', sizeof(vm->cmdline)) != NULL);
-	for (const struct config_vm *other = c->vms; other < vm; other++)
-		REQUIRE(strcmp(other->name, vm->name) != 0);
+	for (unsigned i = 0; i < vm->count; i++) {
+		char name[CONFIG_NAME_MAX];
+		unsigned index;
+		config_vm_name(vm, i, name);
+		REQUIRE(config_find(c, name, &index) == vm && index == i);
+	}
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static struct config c;
 	struct config_error e;
 	unsigned files = 0, expected = 0;
 	char *text = malloc(size + !size); /* exact, so that reading behind the end is seen */
 	memcpy(text, data, size);
+	struct config c = {.room = config_count_sections(text, size)};
+	c.vms = malloc(c.room * sizeof(*c.vms));
 	int err = config_parse(&c, text, size, &e);
 	free(text);
 	if (err) {
 		REQUIRE(err == ERR_INVAL);
 		check_error(&e, size);
+		free(c.vms);
 		return 0;
 	}
-	REQUIRE(c.nr_vms >= 1 && c.nr_vms <= CONFIG_MAX_VMS);
+	REQUIRE(c.nr_vms >= 1 && config_vms_total(&c) <= CONFIG_MAX_VMS);
 	REQUIRE(c.socle.log_level >= LOG_ERROR && c.socle.log_level <= LOG_DEBUG);
 	REQUIRE(!c.socle.features.vid || c.socle.features.tpr_shadow);
 	for (unsigned i = 0; i < c.nr_vms; i++) {
@@ -87,5 +93,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	REQUIRE(config_for_each_file(&c, count_file, &files) == 0);
 	REQUIRE(files == expected);
+	free(c.vms);
 	return 0;
 }

@@ -13,7 +13,8 @@
 #include "config.h"
 #include "shim.h"
 
-static struct config c;
+static struct config_vm c_vms[CONFIG_MAX_VMS];
+static struct config c = {.vms = c_vms, .room = CONFIG_MAX_VMS};
 static struct config_error e;
 
 static inline int parse_bytes(const char *text, size_t n)

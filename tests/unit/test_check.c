@@ -141,7 +141,7 @@ static void make_vcpu(struct vm *vm, struct vcpu *v, u8 *stack_bottom)
 static void make_vm(struct vm *vm, struct config_vm *config, const char *name, u32 id)
 {
 	memset(vm, 0, sizeof(*vm));
-	str_copy(config->name, name, sizeof(config->name));
+	str_copy(vm->name, name, sizeof(vm->name));
 	vm->config = config;
 	vm->id = id;
 	vm->state = VM_RUNNING;

@@ -132,6 +132,7 @@ size_t pc_console_input(struct pc *pc, const u8 *buf, size_t n)
 
 /* ---- a machine with three VMs; the second has no console ---- */
 static struct vm vms[3];
+static struct config_vm sections[3];
 static struct pc pcs[3];
 
 static int setup(void **state)
@@ -144,8 +145,8 @@ static int setup(void **state)
 	monitor_is_front = false;
 	typed_there[0] = '\0';
 	for (unsigned i = 0; i < 3; i++) {
-		struct config_vm *c = &vm_host.config.vms[i];
-		snprintf(c->name, sizeof(c->name), "%s", names[i]);
+		struct config_vm *c = &sections[i];
+		snprintf(vms[i].name, sizeof(vms[i].name), "%s", names[i]);
 		c->console = i == 1 ? CONSOLE_NONE : CONSOLE_SERIAL;
 		vms[i].config = c;
 		vms[i].place = i + 1;

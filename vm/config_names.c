@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The VMs that a section makes: one of its own name, or `count` of them. */
+#include "config_internal.h"
+
+/* What the hypervisor takes for a VM beside its memory: for tables by size, for devices, for each vCPU. */
+#define TABLES_SHARE 100 /* one part in this of its memory */
+#define BYTES_PER_VM ((u64)192 << 10)
+#define BYTES_PER_VCPU ((u64)48 << 10)
+
+#define NUMBERED_MAX (CONFIG_NAME_MAX + 12)
+
+static int number(const struct config_vm *vm, unsigned n, char name[NUMBERED_MAX])
+{
+	return snprintf(name, NUMBERED_MAX, "%s-%u", vm->name, n);
+}
+
+void config_vm_name(const struct config_vm *vm, unsigned index, char name[CONFIG_NAME_MAX])
+{
+	char numbered[NUMBERED_MAX];
+	number(vm, index + 1, numbered);
+	str_copy(name, vm->count == 1 ? vm->name : numbered, CONFIG_NAME_MAX);
+}
+
+/* Whether the section has a VM of that name. */
+static bool names(const struct config_vm *vm, const char *name, unsigned *index)
+{
+	size_t n = strlen(vm->name);
+	u64 n_th;
+	*index = 0;
+	if (strncmp(name, vm->name, n) != 0)
+		return false;
+	if (vm->count == 1)
+		return !name[n];
+	struct span rest = {name + n + 1, strlen(name) - MIN(strlen(name), n + 1)};
+	/* No second way to write the same number. */
+	if (name[n] != '-' || name[n + 1] == '0' || !span_number(&rest, &n_th) || rest.n)
+		return false;
+	*index = (unsigned)(n_th - 1);
+	return n_th <= vm->count;
+}
+
+const struct config_vm *config_find(const struct config *c, const char *name, unsigned *index)
+{
+	for (unsigned i = 0; i < c->nr_vms; i++)
+		if (names(&c->vms[i], name, index))
+			return &c->vms[i];
+	return NULL;
+}
+
+unsigned config_vms_before(const struct config *c, const struct config_vm *vm)
+{
+	unsigned sum = 0;
+	for (const struct config_vm *other = c->vms; other < vm; other++)
+		sum += other->count;
+	return sum;
+}
+
+unsigned config_vms_total(const struct config *c)
+{
+	return config_vms_before(c, c->vms + c->nr_vms);
+}
+
+static u64 fixed_bytes(const struct config_vm *vm)
+{
+	return BYTES_PER_VM + vm->vcpus * BYTES_PER_VCPU;
+}
+
+u64 config_vm_footprint(const struct config_vm *vm)
+{
+	return vm->memory + vm->memory / TABLES_SHARE + fixed_bytes(vm);
+}
+
+u64 config_vm_room(const struct config_vm *vm, u64 bytes)
+{
+	u64 usable = bytes - MIN(bytes, fixed_bytes(vm));
+	return usable - usable / TABLES_SHARE;
+}
+
+static int check_length(struct config_parser *p, const struct config_vm *vm)
+{
+	char last[NUMBERED_MAX];
+	int n = number(vm, vm->count, last);
+	if (vm->count == 1 || n < CONFIG_NAME_MAX)
+		return 0;
+	p->line = config_key_line(vm, "count");
+	return config_fail(p, "count", "the name \"%s\" has %d characters: expected at most %d", last, n,
+			   CONFIG_NAME_MAX - 1);
+}
+
+/* Names of two sections differ; that of one VM may be one of those that another section makes. */
+static int check_unique(struct config_parser *p, const struct config_vm *vm)
+{
+	unsigned index;
+	for (const struct config_vm *other = p->config->vms; other < p->config->vms + p->config->nr_vms;
+	     other++)
+		if (vm->count == 1 && other->count > 1 && names(other, vm->name, &index)) {
+			p->line = MAX(vm->line, other->line);
+			return config_fail(p, "", "duplicate VM \"%s\", first on line %u", vm->name,
+					   MIN(vm->line, other->line));
+		}
+	return 0;
+}
+
+int config_check_names(struct config_parser *p)
+{
+	u64 sum = 0;
+	int err = 0;
+	for (unsigned i = 0; i < p->config->nr_vms && !err; i++) {
+		const struct config_vm *vm = &p->config->vms[i];
+		sum += vm->count;
+		err = check_length(p, vm);
+		if (err || sum <= CONFIG_MAX_VMS)
+			continue;
+		p->line = config_key_line(vm, "count");
+		err = config_fail(p, "count", "more than %u VMs: %u would be left for this section",
+				  CONFIG_MAX_VMS, CONFIG_MAX_VMS - (unsigned)(sum - vm->count));
+	}
+	for (unsigned i = 0; i < p->config->nr_vms && !err; i++)
+		err = check_unique(p, &p->config->vms[i]);
+	return err;
+}
