@@ -89,6 +89,32 @@ void ioapic_set_line(struct ioapic *io, unsigned pin, bool level)
 	spin_unlock(&io->lock);
 }
 
+bool ioapic_pulse(struct ioapic *io, unsigned pin)
+{
+	bool masked;
+
+	spin_lock(&io->lock);
+	io->lines |= 1u << pin;
+	masked = io->entry[pin] & ENTRY_MASKED;
+	if (masked)
+		__atomic_store_n(&io->watched, true, __ATOMIC_RELAXED);
+	else if (io->entry[pin] & ENTRY_LEVEL)
+		pin_service_level(io, pin);
+	else
+		pin_send(io, pin);
+	spin_unlock(&io->lock);
+	return !masked;
+}
+
+static void tell_changed(struct ioapic *io)
+{
+	if (likely(!__atomic_load_n(&io->watched, __ATOMIC_RELAXED)))
+		return;
+	__atomic_store_n(&io->watched, false, __ATOMIC_RELAXED);
+	if (io->changed)
+		io->changed(io->changed_opaque);
+}
+
 void ioapic_eoi(void *opaque, u8 vector)
 {
 	struct ioapic *io = opaque;
@@ -178,6 +204,7 @@ void ioapic_write(void *opaque, u64 offset, unsigned size, u64 value)
 		spin_lock(&io->lock);
 		register_write(io, (u32)value);
 		spin_unlock(&io->lock);
+		tell_changed(io);
 	} else if (offset == OFFSET_EOI) {
 		ioapic_eoi(io, (u8)value);
 	}

@@ -20,12 +20,19 @@ struct ioapic {
 	u8 id;
 	u8 select;
 	u64 entry[IOAPIC_PINS]; /* redirection table, without its read-only bits */
+	/* Without the lock, after an entry was written while `watched`. */
+	void (*changed)(void *opaque);
+	void *changed_opaque;
+	bool watched; /* atomic */
 };
 
 void ioapic_init(struct ioapic *io, struct guest *g);
 void ioapic_reset(struct ioapic *io); /* pins stay as they are: they belong to devices */
 /* level: asserted. The polarity bit is stored only: every pin is wired to match it. Any CPU. */
 void ioapic_set_line(struct ioapic *io, unsigned pin, bool level);
+/* The pin falls and rises. False: it is masked, so nobody notices, and `changed` will be called when that may
+ * be otherwise. */
+bool ioapic_pulse(struct ioapic *io, unsigned pin);
 /* The vector's EOI; for struct apic_sinks. Any CPU. */
 void ioapic_eoi(void *opaque, u8 vector);
 

@@ -41,3 +41,19 @@ void irq_set(struct irq_router *r, unsigned gsi, bool level)
 	ioapic_set_line(r->ioapic, gsi == IRQ_TIMER ? IRQ_TIMER_PIN : gsi, level);
 	spin_unlock(&r->lock);
 }
+
+bool irq_tick(struct irq_router *r)
+{
+	spin_lock(&r->lock);
+	r->lines |= 1u << IRQ_TIMER;
+	bool seen = pic_pulse(r->pic, IRQ_TIMER);
+	seen |= ioapic_pulse(r->ioapic, IRQ_TIMER_PIN);
+	spin_unlock(&r->lock);
+	return seen;
+}
+
+void irq_on_tick_wanted(struct irq_router *r, void (*fn)(void *opaque), void *opaque)
+{
+	r->pic->accepted = r->ioapic->changed = fn;
+	r->pic->accepted_opaque = r->ioapic->changed_opaque = opaque;
+}

@@ -23,3 +23,8 @@ struct irq_router {
 void irq_init(struct irq_router *r, struct pic *pic, struct ioapic *ioapic);
 /* level: asserted, whatever its polarity. A wire has one driver; GSIs above 23 do nothing. Any CPU. */
 void irq_set(struct irq_router *r, unsigned gsi, bool level);
+/* The timer's wire, GSI 0, falls and rises. False: the guest cannot tell this edge from the last, nor will it
+ * any until the function of irq_on_tick_wanted() is called. */
+bool irq_tick(struct irq_router *r);
+/* fn is called without a lock of the router or a chip; more often than it is needed. */
+void irq_on_tick_wanted(struct irq_router *r, void (*fn)(void *opaque), void *opaque);

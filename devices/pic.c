@@ -102,6 +102,34 @@ static void pic_update(struct pic *pic)
 	pic->intr(pic->opaque, out);
 }
 
+/* After what may have emptied a latch; without the lock. */
+static inline void tell_accepted(struct pic *pic)
+{
+	if (likely(!__atomic_load_n(&pic->watched, __ATOMIC_RELAXED)))
+		return;
+	__atomic_store_n(&pic->watched, false, __ATOMIC_RELAXED);
+	if (pic->accepted)
+		pic->accepted(pic->accepted_opaque);
+}
+
+bool pic_pulse(struct pic *pic, unsigned irq)
+{
+	struct pic_chip *c = &pic->chip[irq < 8 ? PIC_MASTER : PIC_SLAVE];
+	u8 bit = (u8)(1U << (irq & 7));
+
+	spin_lock(&pic->lock);
+	bool waits = c->lines & c->latch & ~c->elcr & bit;
+	if (waits) {
+		__atomic_store_n(&pic->watched, true, __ATOMIC_RELAXED);
+	} else {
+		chip_set_line(c, irq & 7, false);
+		chip_set_line(c, irq & 7, true);
+		pic_update(pic);
+	}
+	spin_unlock(&pic->lock);
+	return !waits;
+}
+
 void pic_set_line(struct pic *pic, unsigned irq, bool level)
 {
 	struct pic_chip *c = &pic->chip[irq < 8 ? PIC_MASTER : PIC_SLAVE];
@@ -146,6 +174,7 @@ u8 pic_ack(void *opaque)
 	spin_lock(&pic->lock);
 	vector = pic_take(pic);
 	spin_unlock(&pic->lock);
+	tell_accepted(pic);
 	return vector;
 }
 
@@ -172,6 +201,7 @@ __attribute__((noinline)) static u8 pic_poll(struct pic_chip *c)
 	spin_lock(&c->pic->lock);
 	v = pic_take_polled(c);
 	spin_unlock(&c->pic->lock);
+	tell_accepted(c->pic);
 	return v;
 }
 
@@ -281,6 +311,7 @@ void pic_write(void *opaque, u64 offset, unsigned size, u64 value)
 		pic_write_ocw2(c, v);
 	pic_update(c->pic);
 	spin_unlock(&c->pic->lock);
+	tell_accepted(c->pic);
 }
 
 u64 pic_elcr_read(void *opaque, u64 offset, unsigned size)
@@ -303,6 +334,7 @@ void pic_elcr_write(void *opaque, u64 offset, unsigned size, u64 value)
 	c->latch &= (u8)~c->elcr;
 	pic_update(pic);
 	spin_unlock(&pic->lock);
+	tell_accepted(pic);
 }
 
 static void chip_reset(struct pic_chip *c)
@@ -327,6 +359,7 @@ void pic_reset(struct pic *pic)
 	chip_reset(&pic->chip[PIC_SLAVE]);
 	pic_update(pic);
 	spin_unlock(&pic->lock);
+	tell_accepted(pic);
 }
 
 void pic_init(struct pic *pic, void (*intr)(void *opaque, bool level), void *opaque)

@@ -32,6 +32,10 @@ struct pic {
 	void (*intr)(void *opaque, bool level);
 	void *opaque;
 	bool out; /* level of the INTR output */
+	/* Without the lock, after an edge was acknowledged or forgotten while `watched`. */
+	void (*accepted)(void *opaque);
+	void *accepted_opaque;
+	bool watched; /* atomic */
 };
 
 /* intr is called whenever the INTR output changes; it must not call back into the PIC. */
@@ -41,6 +45,9 @@ void pic_reset(struct pic *pic);
 
 /* Level of input irq (0..15; others and 2, the cascade, do nothing). */
 void pic_set_line(struct pic *pic, unsigned irq, bool level);
+/* An edge-triggered input falls and rises. False: the last edge was not acknowledged yet, so this one changes
+ * nothing, and `accepted` will be called when another would. */
+bool pic_pulse(struct pic *pic, unsigned irq);
 /* INTA cycle: the vector; the spurious one (input 7) when the request has gone. opaque: struct pic. */
 u8 pic_ack(void *opaque);
 

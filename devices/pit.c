@@ -29,6 +29,7 @@ static void pit_rearm(struct pit *pit)
 	u64 now = tsc_now(), edge, earliest;
 	struct pit_channel *c = &pit->channel[0];
 
+	pit->unseen = false;
 	channel_sync(c, now);
 	irq_set(pit->irq, PIT_IRQ, channel_idle_level(c, now));
 	if (!channel_next_edge(c, now, &edge)) {
@@ -39,14 +40,27 @@ static void pit_rearm(struct pit *pit)
 	timer_set(&pit->timer, channel_periodic(c) ? MAX(edge, earliest) : edge);
 }
 
-/* Edges that were missed are one edge: the line is in one state only. */
+/* Edges that were missed are one edge: the line is in one state only. A guest that takes no interrupts has
+ * this one in its 8259 already; so that hundreds of such guests do not keep the machine busy 18 times a
+ * second each, the next is waited for when it takes this one. */
 static void pit_fire(void *opaque)
 {
 	struct pit *pit = opaque;
 
-	irq_set(pit->irq, PIT_IRQ, false);
-	irq_set(pit->irq, PIT_IRQ, true);
-	pit_rearm(pit);
+	if (irq_tick(pit->irq))
+		pit_rearm(pit);
+	else
+		pit->unseen = true;
+}
+
+static void pit_tick_wanted(void *opaque)
+{
+	struct pit *pit = opaque;
+
+	spin_lock(&pit->lock);
+	if (pit->unseen)
+		pit_rearm(pit);
+	spin_unlock(&pit->lock);
 }
 
 static void pit_latch_count(struct pit_channel *c, u64 now)
@@ -215,6 +229,7 @@ void pit_reset(struct pit *pit)
 {
 	spin_lock(&pit->lock);
 	timer_cancel(&pit->timer);
+	pit->unseen = false;
 	pit->port61 = 0;
 	for (unsigned i = 0; i < PIT_CHANNELS; i++) {
 		/* The data sheet leaves the state open; this one drives no interrupt. */
@@ -229,6 +244,7 @@ void pit_init(struct pit *pit, struct irq_router *irq)
 {
 	*pit = (struct pit){.irq = irq};
 	timer_init(&pit->timer, pit_fire, pit, &pit->lock);
+	irq_on_tick_wanted(irq, pit_tick_wanted, pit);
 	pit_reset(pit);
 }
 

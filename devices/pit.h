@@ -44,6 +44,7 @@ struct pit {
 	u8 port61; /* bits 3:0 as written */
 	struct irq_router *irq;
 	struct timer timer; /* the next rising edge of channel 0 */
+	bool unseen;        /* the timer is not armed, for nobody would notice the edge: irq_tick() */
 };
 
 void pit_init(struct pit *pit, struct irq_router *irq);

@@ -27,6 +27,25 @@ void irq_set(struct irq_router *r, unsigned gsi, bool level)
 	irq0 = level;
 }
 
+static bool tick_unseen;
+static void (*tick_wanted)(void *opaque);
+
+bool irq_tick(struct irq_router *r)
+{
+	if (tick_unseen)
+		return false;
+	irq_set(r, 0, false);
+	irq_set(r, 0, true);
+	return true;
+}
+
+void irq_on_tick_wanted(struct irq_router *r, void (*fn)(void *opaque), void *opaque)
+{
+	assert_ptr_equal(r, &pit);
+	assert_ptr_equal(opaque, &pit);
+	tick_wanted = fn;
+}
+
 static u64 origin; /* TSC of the last write that started something */
 
 static inline void out(unsigned port, u8 value)
@@ -98,7 +117,7 @@ static inline int setup(void **state)
 {
 	(void)state;
 	shim_tsc = 5000000;
-	irq0 = false;
+	irq0 = tick_unseen = false;
 	pit_init(&pit, (void *)&pit);
 	edges = 0;
 	return 0;

@@ -385,6 +385,63 @@ static void there_are_no_more_wires(void **state)
 	assert_int_equal(router.lines, 0);
 }
 
+static unsigned wanted;
+
+static void tick_wanted(void *opaque)
+{
+	assert_ptr_equal(opaque, &wanted);
+	wanted++;
+}
+
+static void the_timers_ticks(void **state)
+{
+	(void)state;
+	irq_on_tick_wanted(&router, tick_wanted, &wanted);
+	wanted = 0;
+	pic_program();
+	wanted = 0;
+	irq_set(&router, 0, true);
+	irq_set(&router, 0, false); /* OUT falls: the request goes with it */
+	assert_false(intr);
+	assert_true(irq_tick(&router));
+	assert_true(intr);
+	for (unsigned i = 0; i < 3; i++) /* it has that one before it */
+		assert_false(irq_tick(&router));
+	assert_int_equal(wanted, 0);
+	assert_int_equal(pic_ack(&pic), 0x20);
+	assert_int_equal(wanted, 1);
+	pic_write(&pic.chip[0], 0, 1, 0x20);
+	assert_int_equal(wanted, 1); /* told once */
+	assert_true(irq_tick(&router));
+	assert_false(irq_tick(&router));
+	pic_write(&pic.chip[0], 0, 1, 0x11); /* ICW1: the edge detectors forget */
+	assert_int_equal(wanted, 2);
+	assert_true(irq_tick(&router));
+	/* Latched behind a mask, and taken by a poll. */
+	pic_program();
+	pic_write(&pic.chip[0], 1, 1, 1);
+	assert_true(irq_tick(&router));
+	assert_false(irq_tick(&router));
+	assert_false(intr);
+	pic_write(&pic.chip[0], 1, 1, 0);
+	assert_true(intr);
+	irq_tick(&router);
+	wanted = 0;
+	pic_write(&pic.chip[0], 0, 1, 0x0c);
+	assert_int_equal(pic_read(&pic.chip[0], 0, 1), 0x80);
+	assert_int_equal(wanted, 1);
+	/* At the IOAPIC each edge is a message. */
+	irq_tick(&router);
+	assert_false(irq_tick(&router));
+	wanted = 0;
+	program(2, 0x30, 0);
+	assert_true(wanted > 0);
+	messages();
+	assert_true(irq_tick(&router));
+	assert_true(irq_tick(&router));
+	assert_int_equal(messages(), 2);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup(f, setup)
@@ -407,6 +464,7 @@ int main(void)
 	    TEST(isa_lines_reach_both_controllers),
 	    TEST(pci_lines_share_10_and_11_of_the_pic),
 	    TEST(there_are_no_more_wires),
+	    TEST(the_timers_ticks),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -39,6 +39,7 @@ static void test_coalesce(void **state)
 {
 	(void)state;
 	load(0, 0x34, 1193);
+	edges = 0;
 	u64 begun = shim_tsc;
 	fake_run_until(begun + tsc_hz() / 100);
 	edges = 0;
@@ -92,6 +93,56 @@ static void test_hostile(void **state)
 	assert_in_range(edges, 1192, 1194);
 }
 
+/* Who has the last edge still before him gets the next in time for his taking it, and none costs anything. */
+static void ticks_that_nobody_sees(void **state)
+{
+	u64 period = mul_div(65536, tsc_hz(), PIT_HZ);
+	(void)state;
+	load(0, 0x34, 0);
+	edges = 0;
+	fake_run_until(shim_tsc + 10 * period + period / 2);
+	assert_int_equal(edges, 10);
+	tick_unseen = true;
+	fake_fired = 0;
+	fake_run_until(shim_tsc + 100 * period);
+	assert_int_equal(fake_fired, 1);
+	assert_int_equal(fake_timers_armed(), 0);
+	assert_int_equal(edges, 10);
+	u16 before = count(0);
+	fake_run_until(shim_tsc + period / 4);
+	assert_in_range((u16)(before - count(0)), 16300, 16500); /* it counts on */
+	tick_unseen = false;
+	tick_wanted(&pit);
+	tick_wanted(&pit);
+	assert_int_equal(edges, 10); /* not before its time */
+	fake_run_until(shim_tsc + period / 2);
+	assert_int_equal(edges, 11);
+	fake_run_until(shim_tsc + 5 * period);
+	assert_int_equal(edges, 16);
+	/* Stopped: nothing is wanted of it. */
+	load(0, 0x30, 0);
+	tick_unseen = true;
+	fake_run_until(shim_tsc + 5 * period);
+	tick_wanted(&pit);
+	assert_int_equal(fake_timers_armed(), 0);
+}
+
+/* It is programmed anew while nobody sees its ticks. */
+static void programmed_while_unseen(void **state)
+{
+	u64 period = mul_div(65536, tsc_hz(), PIT_HZ);
+	(void)state;
+	load(0, 0x34, 0);
+	tick_unseen = true;
+	fake_run_until(shim_tsc + 5 * period);
+	assert_int_equal(fake_timers_armed(), 0);
+	tick_unseen = false;
+	load(0, 0x34, 1193);
+	edges = 0;
+	fake_run_until(shim_tsc + tsc_hz() / 10);
+	assert_in_range(edges, 99, 101);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -100,6 +151,8 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_coalesce, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_minimum_interval, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_hostile, setup, teardown),
+	    cmocka_unit_test_setup_teardown(ticks_that_nobody_sees, setup, teardown),
+	    cmocka_unit_test_setup_teardown(programmed_while_unseen, setup, teardown),
 	};
 	return cmocka_run_group_tests_name("M66 M67 pit timing", tests, NULL, NULL);
 }
