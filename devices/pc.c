@@ -208,6 +208,11 @@ struct pc *pc_create(struct guest *g, const struct pc_config *cfg)
 	return pc;
 }
 
+u64 pc_usage(const struct pc *pc)
+{
+	return heap_size(pc) + heap_size(pc->test.memory);
+}
+
 void pc_destroy(struct pc *pc)
 {
 	pci_fini(&pc->pci);

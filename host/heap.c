@@ -159,3 +159,14 @@ void heap_free(void *p)
 	ASSERT(order >= 0);
 	page_free(virt_to_phys(p), (unsigned)order);
 }
+
+size_t heap_size(const void *p)
+{
+	if (!p)
+		return 0;
+	if (IS_ALIGNED((uintptr_t)p, PAGE_SIZE))
+		return PAGE_SIZE << page_order(virt_to_phys(p));
+	const struct slab *s = (const struct slab *)ALIGN_DOWN((uintptr_t)p, PAGE_SIZE);
+	ASSERT(s->magic == SLAB_MAGIC && s->class < NR_CLASSES);
+	return sizes[s->class];
+}

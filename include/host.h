@@ -46,6 +46,8 @@ void page_for_each_free(void (*fn)(void *opaque, hpa_t pa, unsigned order), void
  * of memory. heap_free(NULL) does nothing. */
 void *heap_alloc(size_t size);
 void heap_free(void *p);
+/* What the block takes in truth, in bytes; 0 for NULL. */
+size_t heap_size(const void *p);
 
 /* A stack of `pages` (1 .. 15) pages with an unmapped guard page below; returns the top, NULL when out
  * of memory. */

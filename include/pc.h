@@ -47,6 +47,8 @@ struct pc_config {
 struct pc *pc_create(struct guest *g, const struct pc_config *cfg);
 /* No vCPU of the guest may be running. */
 void pc_destroy(struct pc *pc);
+/* Bytes that its devices take. */
+u64 pc_usage(const struct pc *pc);
 /* As after power-on, except the clock and its battery-backed memory. No vCPU may be running. */
 void pc_reset(struct pc *pc);
 /* After pc_create() or pc_reset(): programs PIC, PIT and CMOS as a PC BIOS leaves them for what it boots. */

@@ -151,6 +151,8 @@ int guest_create(struct guest *g, const struct guest_config *config, const struc
 /* Every vCPU must have stopped. */
 void guest_destroy(struct guest *g);
 int vcpu_create(struct guest *g, unsigned id);
+/* Bytes that it takes beside its memory: tables, registers, stacks. Between create and destroy. */
+u64 guest_usage(const struct guest *g);
 /* At debug level: how many VM exits its vCPUs have had, by reason. Before guest_destroy(). */
 void guest_log_exits(const struct guest *g);
 void guest_start(struct guest *g); /* every vCPU becomes a task; the guest's TSC starts at 0 */

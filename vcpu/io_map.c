@@ -28,6 +28,16 @@ void io_map_destroy(struct io_map *m)
 	heap_free(m);
 }
 
+size_t io_map_size(const struct io_map *m)
+{
+	size_t size = heap_size(m);
+	if (!m)
+		return 0;
+	for (unsigned i = 0; i < ARRAY_SIZE(m->port_block); i++)
+		size += m->port_block[i] == empty_block ? 0 : heap_size(m->port_block[i]);
+	return size;
+}
+
 static bool region_valid(const struct io_region *r, u64 limit)
 {
 	bool width = r->width == 1 || r->width == 2 || r->width == 4 || r->width == 8;

@@ -22,6 +22,7 @@ struct io_map {
 
 struct io_map *io_map_create(void);
 void io_map_destroy(struct io_map *m);
+size_t io_map_size(const struct io_map *m); /* bytes that it takes */
 /* Remembers the miss; true when it was not remembered before. */
 bool io_map_first_miss(struct io_map *m, bool port, u64 address, unsigned size);
 

@@ -269,7 +269,14 @@ void vm_console_close(struct vm *vm)
 	else if (operator.front == c)
 		bring_to_front(next == c ? NULL : next);
 	console_close(c->stream);
+	ring_free(&c->input);
 	heap_free(c);
+}
+
+u64 vm_console_usage(const struct vm *vm)
+{
+	const struct vm_console *c = vm->console;
+	return c ? heap_size(c) + heap_size(c->stream) + heap_size(c->input.bytes) : 0;
 }
 
 bool vm_console_bring(struct vm *vm)

@@ -216,6 +216,11 @@ void vm_events_destroy(struct vm *vm)
 	events_put(e);
 }
 
+u64 vm_events_usage(const struct vm *vm)
+{
+	return heap_size(vm->events);
+}
+
 void vm_event_alarm(void *opaque, u32 number)
 {
 	struct vm *vm = opaque;

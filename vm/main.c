@@ -26,20 +26,12 @@ static void configure(const struct boot_info *bi)
 	log_set_level((enum log_level)vm_host.config.socle.log_level);
 }
 
-/* What Socle itself costs: memory that is neither free nor a guest's nor a file, and time without the
- * reading of files. */
+/* What Socle itself costs: memory, and time without the reading of files. */
 static void report_cost(const struct boot_info *bi)
 {
-	u64 taken = 0;
-	for (u32 i = 0; i < bi->nr_mem; i++)
-		if (bi->mem[i].type <= BOOT_MEM_IMAGE)
-			taken += bi->mem[i].length;
-	taken -= page_count_free() << PAGE_SHIFT;
-	list_for_each(n, &vm_host.vms) taken -= list_entry(n, struct vm, node)->guest.mem.populated_pages
-						<< PAGE_SHIFT;
 	log_info("Socle takes %lu KiB of memory; %lu us from the firmware's call to the guests, and %lu us "
 		 "for files",
-		 taken >> 10, tsc_to_ns(tsc_now() - bi->tsc_after_files) / 1000,
+		 vm_socle_usage() >> 10, tsc_to_ns(tsc_now() - bi->tsc_after_files) / 1000,
 		 tsc_to_ns(bi->tsc_after_files - bi->tsc_at_entry) / 1000);
 }
 

@@ -54,6 +54,7 @@ static void list_json(struct json *j, const struct vm *vm)
 	json_number(j, "memory_mib", vm->config->memory >> 20);
 	json_number(j, "populated_mib", vm->guest.mem.populated_pages >> 8);
 	json_number(j, "vcpus", vm->config->vcpus);
+	json_number(j, "socle_kib", vm_usage(vm) >> 10);
 	json_string(j, "state", letters);
 	json_string(j, "state_text", vm_state_text(vm));
 	json_thousandths(j, "time_s", vm_used_ms(vm));
@@ -92,7 +93,14 @@ void command_info(struct call *c)
 	char features[200];
 	u64 now_ms = tsc_to_ns(tsc_now()) / 1000000;
 	unsigned count = 0;
-	list_for_each(n, &vm_host.vms) count++;
+	u64 socle = vm_socle_usage() >> 10, vms = 0, most = 0;
+	list_for_each(n, &vm_host.vms)
+	{
+		u64 usage = vm_usage(list_entry(n, struct vm, node));
+		vms += usage;
+		most = MAX(most, usage);
+		count++;
+	}
 	vmx_describe(&vm_host.caps, features, sizeof(features));
 	if (call_option(c, 'j')) {
 		struct json j = {monitor_write, false};
@@ -102,6 +110,9 @@ void command_info(struct call *c)
 		json_number(&j, "total_memory_kib", page_count_total() << 2);
 		json_number(&j, "free_memory_kib", (page_count_free() + gmem_idle_pages()) << 2);
 		json_number(&j, "left_memory_kib", vm_pages_left() << 2);
+		json_number(&j, "socle_memory_kib", socle);
+		json_number(&j, "socle_vms_kib", vms >> 10);
+		json_number(&j, "socle_vm_most_kib", most >> 10);
 		json_number(&j, "vms", count);
 		json_thousandths(&j, "uptime_s", now_ms);
 		json_string(&j, "vtx", features);
@@ -114,6 +125,8 @@ void command_info(struct call *c)
 	monitor_print("total_memory           : %lu MiB\n", page_count_total() >> 8);
 	monitor_print("free_memory            : %lu MiB, %lu MiB of it not promised to a VM\n",
 		      (page_count_free() + gmem_idle_pages()) >> 8, vm_pages_left() >> 8);
+	monitor_print("socle_memory           : %lu KiB, %lu KiB of it for VMs, %lu KiB for one at most\n",
+		      socle, vms >> 10, most >> 10);
 	monitor_print("vms                    : %u, %u running\n", count, vm_host.nr_alive);
 	monitor_print("uptime                 : %lu.%03lu s\n", now_ms / 1000, now_ms % 1000);
 	monitor_print("vtx                    : %s\n", features);

@@ -74,6 +74,24 @@ static unsigned place_free(void)
 
 /* ---- memory ---- */
 
+u64 vm_usage(const struct vm *vm)
+{
+	return heap_size(vm) + heap_size(vm->own_config) + vm_console_usage(vm) + vm_events_usage(vm) +
+	       guest_usage(&vm->guest) + (vm->pc ? pc_usage(vm->pc) : 0);
+}
+
+u64 vm_socle_usage(void)
+{
+	const struct boot_info *b = vm_host.boot;
+	u64 bytes = 0, pages = page_count_free() + gmem_idle_pages();
+	for (u32 i = 0; i < b->nr_mem; i++)
+		if (b->mem[i].type <= BOOT_MEM_IMAGE)
+			bytes += b->mem[i].length;
+	list_for_each(n, &vm_host.vms) pages +=
+	    __atomic_load_n(&list_entry(n, struct vm, node)->guest.mem.populated_pages, __ATOMIC_RELAXED);
+	return bytes - (pages << PAGE_SHIFT);
+}
+
 /* What the VMs in the list have not taken yet and may still take. */
 static u64 pages_promised(void)
 {
@@ -82,6 +100,7 @@ static u64 pages_promised(void)
 	{
 		const struct vm *vm = list_entry(n, struct vm, node);
 		u64 has = __atomic_load_n(&vm->guest.mem.populated_pages, __ATOMIC_RELAXED);
+		has += vm_usage(vm) >> PAGE_SHIFT;
 		u64 may = config_vm_footprint(vm->config) >> PAGE_SHIFT;
 		sum += may - MIN(may, has);
 	}

@@ -83,6 +83,11 @@ const char *vm_state_text(const struct vm *vm);
 /* What a new VM may take: free pages that no VM has been promised, in units of 4 KiB. */
 u64 vm_pages_left(void);
 
+/* Bytes that Socle takes for a VM beside the VM's own memory. */
+u64 vm_usage(const struct vm *vm);
+/* Bytes that Socle takes in all: what is neither free nor a VM's memory nor a file. */
+u64 vm_socle_usage(void);
+
 /* Leaves VMX operation and ends the machine. */
 __attribute__((noreturn)) void vm_power_off(void);
 /* After the last VM has ended: powers off, or says that Socle waits. */
@@ -106,13 +111,15 @@ u64 vm_hypercall(void *opaque, struct vcpu *v, u64 number);
 /* Before guest_destroy(): no event comes any more; and after it. */
 void vm_events_stop(struct vm *vm);
 void vm_events_destroy(struct vm *vm);
+u64 vm_events_usage(const struct vm *vm); /* bytes that they take */
 /* guest_config.event; opaque is the struct vm. */
 void vm_event_alarm(void *opaque, u32 number);
 
 /* ---- console.c ---- */
 void vm_console_init(void); /* the operator's keys */
 int vm_console_open(struct vm *vm);
-void vm_console_close(struct vm *vm); /* also when open failed, or never was */
+void vm_console_close(struct vm *vm);      /* also when open failed, or never was */
+u64 vm_console_usage(const struct vm *vm); /* bytes that it takes */
 /* What the guest prints, on whichever path; opaque is the struct vm. */
 void vm_console_output(void *opaque, const u8 *buf, size_t n);
 /* The VM's console comes to the foreground; NULL: the one that was there last. False: it has none. */

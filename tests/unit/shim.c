@@ -3,6 +3,7 @@
  * that constant: the round trip works in a normal process. */
 #include "shim.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -130,6 +131,11 @@ WEAK void *heap_alloc(size_t size)
 WEAK void heap_free(void *p)
 {
 	free(p);
+}
+
+WEAK size_t heap_size(const void *p)
+{
+	return malloc_usable_size((void *)p);
 }
 
 WEAK void cpu_kick(unsigned index)

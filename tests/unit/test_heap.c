@@ -81,11 +81,14 @@ static void test_sizes(void **s)
 			assert_true(!a[i] && !b[i]);
 		memset(a, 0xff, size);
 		memset(b, 0xff, size);
+		assert_in_range(heap_size(a), size, 2 * MAX(size, PAGE_SIZE));
+		assert_int_equal(heap_size(a), heap_size(b));
 		heap_free(a);
 		heap_free(b);
 	}
 	assert_int_equal(page_count_free(), before);
 	heap_free(NULL);
+	assert_int_equal(heap_size(NULL), 0);
 	assert_null(heap_alloc(ARENA * 2));
 	assert_null(heap_alloc((size_t)2 << 30));
 	assert_null(heap_alloc(SIZE_MAX));

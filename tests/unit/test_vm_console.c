@@ -411,7 +411,7 @@ static void test_no_memory(void **state)
 
 static void test_ring(void **state)
 {
-	static struct ring r;
+	struct ring r = {0};
 	static u8 bytes[RING_SIZE];
 	size_t n;
 	(void)state;
@@ -429,6 +429,10 @@ static void test_ring(void **state)
 	}
 	assert_int_equal(done, sizeof(bytes));
 	assert_int_equal(pieces, 2);
+	ring_free(&r);
+	assert_null(r.bytes);
+	ring_peek(&r, &n); /* nobody has typed: nothing there, and nothing taken for it */
+	assert_int_equal(n, 0);
 }
 
 int main(void)
