@@ -19,6 +19,7 @@ class Vm:
     keys: str = ""
     words: str = ""
     kernel: str = SPINNER
+    mib: int = 8
 
 
 @dataclasses.dataclass
@@ -56,7 +57,8 @@ class Run:
 @dataclasses.dataclass
 class Scene:
     """figures: functions of a Run. windows: the spinner reports each simulated second, those are counted that come
-    after the line that matches. stop: the run ends as soon as enough has been said, not when all guests have ended."""
+    after the line that matches. least: simulated seconds that it takes at least, for slices are counted. head: as HEAD;
+    all guests are made in that time. stop: the run ends as soon as enough has been said, not when all guests have ended."""
     what: str
     cpus: int
     vms: list
@@ -64,6 +66,8 @@ class Scene:
     policies: tuple = POLICIES
     windows: str = None
     memory: int = 1024
+    least: int = 0
+    head: int = HEAD
 
 
 # ---- figures ----
@@ -123,6 +127,20 @@ def same_as(scene, policy, margin):
     return figures
 
 
+def throughput(scene, cpus, margin):
+    """Rounds of all in a tick, against those that a guest has alone on one of the CPUs, in another scene."""
+    def figures(run):
+        def rate(r):
+            return sum(rounds / ticks for rounds, _, ticks in r.counts.values())
+        other = run.results.get((scene, run.policy))
+        if not other:
+            return [Figure("throughput lost", "<= " + percent(margin), "run %s too" % scene)]
+        loss = 1 - rate(run) / (cpus * rate(other))
+        return [Figure("throughput lost", "<= " + percent(margin), "%s (against %s)" % (percent(loss), scene),
+                       loss <= margin)]
+    return figures
+
+
 def victim_loses(most):
     """Of its part of the CPU beside so many others of its weight."""
     def figures(run):
@@ -160,6 +178,10 @@ def hostile(*words):
                                    kernel=HOSTILE) for word in words]
 
 
+def crowd(n):
+    return [Vm("vm%d" % i, 1 / n, mib=3) for i in range(n)]
+
+
 FORKS = Vm("forks", kernel=LINUX, words="socle.test=forks")
 BOMB = r"forks: as many as there can be"
 
@@ -176,6 +198,12 @@ SCENES = {
                    [shares(0.02)]),
     "smp": Scene("a VM of four vCPUs beside one of one, on one CPU", 1, smp(1), [shares(0.01)]),
     "smp-4": Scene("a VM of four vCPUs beside four of one, on four CPUs", 4, smp(4), [shares(0.02)]),
+    "alone-1": Scene("a spinner alone on one CPU", 1, crowd(1), [cpu_is("vm0", 1, 1)], ("bvt",)),
+    "many-1": Scene("128 equal spinners on one CPU", 1, crowd(128),
+                    [shares(0.02), evenness(0.999), throughput("alone-1", 1, 0.02)], ("bvt",), least=80, head=2 * MHZ),
+    "alone-4": Scene("a spinner alone on four CPUs", 4, crowd(1), [], ("bvt",)),
+    "many-4": Scene("256 equal spinners on four CPUs", 4, crowd(256),
+                    [shares(0.02), evenness(0.999), throughput("alone-4", 4, 0.02)], ("bvt",), least=40, head=2 * MHZ),
     "latency": Scene("a guest that wakes every 10 ms beside three hogs, without warp", 1, latency(),
                      [lateness(), shares(0.01)]),
     "warp": Scene("the same, the guest with warp = 20000", 1, latency("warp = 20000\n"),
@@ -206,12 +234,12 @@ def configuration(policy, scene, seconds):
                      (vm.name, vm.words, vm.keys))
             continue
         if vm.kernel == HOSTILE:
-            words = "for=%d %s" % (measured * MHZ + 2 * HEAD, vm.words)
+            words = "for=%d %s" % (measured * MHZ + 2 * scene.head, vm.words)
         else:
-            words = "name=%s from=%d for=%d %s" % (vm.name, HEAD, measured * MHZ, vm.words)
+            words = "name=%s from=%d for=%d %s" % (vm.name, scene.head, measured * MHZ, vm.words)
             words += " every=%d" % MHZ if scene.windows else ""
-        text += "[vm %s]\nmemory = 8\npages = 4k\nkernel = %s\ntestdev = yes\ncmdline = %s\n%s" % (
-            vm.name, vm.kernel, words.strip(), vm.keys)
+        text += "[vm %s]\nmemory = %d\npages = 4k\nkernel = %s\ncmdline = %s\n%s" % (
+            vm.name, vm.mib, vm.kernel, words.strip(), vm.keys)
     return text
 
 
