@@ -44,15 +44,6 @@ static void slice_set(struct sched_cpu *s, u64 now)
  * what it took last time. */
 #define WAY_MOST (sched_const.ms / 10)
 
-static void way_pay(struct sched_cpu *s, struct task *t, u64 now)
-{
-	s->left_freely = true;
-	if (!s->way)
-		return;
-	policy->ran(t, s->way, group_vticks(t->group, s->way), now);
-	group_spend(t->group, s->way, now);
-}
-
 static void way_measure(struct sched_cpu *s, u64 now)
 {
 	if (!s->left_freely)
@@ -82,7 +73,8 @@ void turn_begin(struct sched_cpu *s, struct task *t, u64 now)
 	slice_set(s, now);
 }
 
-void turn_charge(struct sched_cpu *s, u64 now)
+/* The running task, up to now and for so many ticks more. */
+static inline void charge(struct sched_cpu *s, u64 now, u64 more)
 {
 	struct task *t = s->current;
 	struct sched_group *g = t->group;
@@ -95,6 +87,10 @@ void turn_charge(struct sched_cpu *s, u64 now)
 		unpaid = __atomic_exchange_n(&g->billed_unpaid, 0, __ATOMIC_RELAXED);
 		vticks += group_vticks(g, unpaid) / MAX(g->runnable, 1u);
 	}
+	if (more) {
+		ticks += more;
+		vticks += more * VT_ONE * g->runnable / g->weight;
+	}
 	policy->ran(t, ticks - stolen, vticks, now);
 	group_spend(g, ticks - stolen + unpaid, now);
 	if (t->vt > s->current_key)
@@ -105,12 +101,16 @@ void turn_charge(struct sched_cpu *s, u64 now)
 	svt_update(s, t);
 }
 
+void turn_charge(struct sched_cpu *s, u64 now)
+{
+	charge(s, now, 0);
+}
+
 void turn_end(struct sched_cpu *s, enum task_state state, u64 now)
 {
 	struct task *t = s->current;
-	turn_charge(s, now);
-	if (state != TASK_READY || !__atomic_load_n(&s->resched, __ATOMIC_RELAXED))
-		way_pay(s, t, now);
+	s->left_freely = state != TASK_READY || !__atomic_load_n(&s->resched, __ATOMIC_RELAXED);
+	charge(s, now, s->left_freely ? s->way : 0);
 	times_account(t, now, state);
 	s->times_since = now;
 	if (state != TASK_READY)
