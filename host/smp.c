@@ -82,6 +82,7 @@ void cpu_serve_kick(void)
 	/* Before anything is looked at: whoever asks for something from now on sends another kick. The
 	 * exchange is a full barrier, and pairs with the one in cpu_kick(). */
 	(void)__atomic_exchange_n(&c->kicked, false, __ATOMIC_SEQ_CST);
+	vmap_sync(); /* that may be all that is wanted */
 	call = __atomic_exchange_n(&c->calls, NULL, __ATOMIC_ACQUIRE);
 	for (; call; call = next) { /* newest first: turn it round */
 		next = call->next;
