@@ -173,6 +173,7 @@ struct sched_cpu {
 	bool left_portable;   /* and its leave() was called */
 	struct task *resident; /* blocked, and the CPU idles on its stack */
 	bool rests;            /* so far; atomic, written under the lock: a wake ends it */
+	bool roused;           /* it was woken, and has not seen it yet; atomic, as that */
 	struct task *picked;   /* to run next, its turn has begun already */
 	bool (*idle)(void); /* a bit of something useful before halting; true: there is more; may be NULL */
 

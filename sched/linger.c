@@ -8,6 +8,7 @@ static bool resume(struct sched_cpu *s, struct task *t)
 {
 	u64 now = tsc_now(), wait;
 	spin_lock(&s->lock);
+	__atomic_store_n(&s->roused, false, __ATOMIC_RELAXED);
 	group_count(t, true, now);
 	bool alone = !s->nr_ready && !t->parked && task_allowed(t, s) && group_budget(t->group, now, &wait);
 	if (alone) {
@@ -24,12 +25,11 @@ static bool resume(struct sched_cpu *s, struct task *t)
 /* The next task, made the current one; NULL: work waits, which needs the scheduler's stack. */
 static struct task *linger(struct sched_cpu *s, struct task *t)
 {
-	bool rested = true;
 	for (;;) {
 		timers_serve(s);
 		if (!list_empty(&s->work))
 			return NULL;
-		if (rested && !(rested = __atomic_load_n(&s->rests, __ATOMIC_RELAXED)) && resume(s, t))
+		if (__atomic_load_n(&s->roused, __ATOMIC_RELAXED) && resume(s, t))
 			return t;
 		struct task *next = queue_take(s);
 		if (next)
@@ -44,9 +44,9 @@ static bool stay(struct sched_cpu *s, struct task *t)
 {
 	s->picked = linger(s, t);
 	spin_lock(&s->lock);
-	bool woken = !s->rests;
+	bool woken = s->roused;
 	s->resident = NULL;
-	s->rests = false;
+	s->rests = s->roused = false;
 	spin_unlock(&s->lock);
 	if (s->picked == t) {
 		s->picked = NULL;

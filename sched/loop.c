@@ -44,7 +44,7 @@ void task_left(struct sched_cpu *s)
 
 static bool something_came(const struct sched_cpu *s)
 {
-	return cpu_kicked() || (s->resident && !__atomic_load_n(&s->rests, __ATOMIC_RELAXED)) ||
+	return cpu_kicked() || __atomic_load_n(&s->roused, __ATOMIC_RELAXED) ||
 	       __atomic_load_n(&s->nr_ready, __ATOMIC_RELAXED) || !list_empty(&s->work) ||
 	       __atomic_load_n(&s->resched, __ATOMIC_RELAXED) || s->next_deadline <= tsc_now();
 }

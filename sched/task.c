@@ -46,6 +46,7 @@ void task_wake(struct task *t)
 	struct sched_cpu *s = task_lock(t);
 	if (t == s->resident && s->rests) { /* it does the rest itself */
 		__atomic_store_n(&s->rests, false, __ATOMIC_RELAXED);
+		__atomic_store_n(&s->roused, true, __ATOMIC_RELAXED);
 		spin_unlock(&s->lock);
 		cpu_kick(s->index);
 		return;

@@ -171,6 +171,33 @@ static void test_who_lingers_comes_back_without_a_switch(void **state)
 	sim_teardown();
 }
 
+static void wake_once_and_count(void)
+{
+	shim_tsc += MS;
+	if (!halts++)
+		task_wake(&sleeper->task);
+	sim_on(0);
+}
+
+/* One whose VM has used up its cap is woken, and the CPU halts until it may run. */
+static void test_a_cap_does_not_keep_the_cpu_awake(void **state)
+{
+	char why[80];
+	(void)state;
+	begin_with(1, 1);
+	sleeper = sim_current(0);
+	assert_int_equal(sched_set(sleeper->task.group, "cap", 10, why, sizeof(why)), 0);
+	shim_tsc += 100 * MS; /* it ran all the time */
+	halts = 0;
+	sim_idle = wake_once_and_count;
+	task_linger();
+	sim_idle = NULL;
+	assert_ptr_equal(sim_current(0), sleeper);
+	assert_true(halts > 10);
+	assert_false(self()->roused);
+	sim_teardown();
+}
+
 static struct sim_task *other;
 
 static void wake_another(void)
@@ -238,6 +265,7 @@ int main(void)
 	    cmocka_unit_test(test_work_and_timers_go_by_the_scheduler),
 	    cmocka_unit_test(test_an_idle_cpu_is_offered_who_yields),
 	    cmocka_unit_test(test_who_lingers_comes_back_without_a_switch),
+	    cmocka_unit_test(test_a_cap_does_not_keep_the_cpu_awake),
 	    cmocka_unit_test(test_who_lingers_makes_room_for_another),
 	    cmocka_unit_test(test_work_ends_lingering_and_no_wake_is_lost),
 	};
