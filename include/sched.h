@@ -104,11 +104,9 @@ int sched_get(const struct sched_group *g, const char *name, u64 *value);
 /* The time that this CPU has just spent on behalf of a group, in an interrupt, say: it is billed to the
  * group, NULL: to the hypervisor; and the task that was running has waited meanwhile. */
 void sched_charge(struct sched_group *g, u64 ticks);
-/* How much of this CPU's tasks' time was; for whoever wants to know whether it was charged meanwhile. */
-static inline u64 sched_lent(void);
-/* An interrupt has taken so many ticks, of which what was charged since then is a part: whoever it was
- * charged to gets the rest, too. */
-void sched_charge_rest(u64 ticks, u64 lent_before);
+/* An interrupt is about to be handled that has taken so many ticks already: the first who is charged for it
+ * pays for those, too. 0: it was handled. */
+static inline void sched_before(u64 ticks);
 
 /* ---- tasks ---- */
 enum task_state { TASK_NEW, TASK_READY, TASK_RUNNING, TASK_BLOCKED, TASK_DEAD };
@@ -183,12 +181,11 @@ struct sched_cpu {
 	u64 first_key;     /* of the first ready task, ~0: none */
 	u64 current_key;   /* of the running one when it began, 0: none */
 	u64 svt;           /* scheduler virtual time: the least of the tasks that can run here */
-	u64 run_since, run_clock;    /* the running task's turn, or what is not charged of it yet */
-	u64 stolen;                  /* ticks of it that were billed to others */
-	u64 lent;                    /* of all turns so far */
-	struct sched_group *lent_to; /* the last ones; NULL: the hypervisor */
-	u64 way;          /* ticks from a task that left of its own accord to the next, last time */
-	bool left_freely; /* `way` is to be measured */
+	u64 run_since, run_clock; /* the running task's turn, or what is not charged of it yet */
+	u64 stolen;               /* ticks of it that were billed to others */
+	u64 before;               /* of it that nobody pays for yet; see sched_before() */
+	u64 way;                  /* ticks from a task that left of its own accord to the next, last time */
+	bool left_freely;         /* `way` is to be measured */
 	/* These are written by the CPU itself, an odd count while it does. */
 	u32 times_seq;
 	bool halted; /* what is not in `times` yet is idle time */
@@ -209,9 +206,9 @@ struct sched_cpu {
 	struct list work;
 };
 
-static inline u64 sched_lent(void)
+static inline void sched_before(u64 ticks)
 {
-	return this_cpu()->sched->lent;
+	this_cpu()->sched->before = ticks;
 }
 
 /* Earliest deadline on this CPU, absolute TSC; ~0 when there is none. */

@@ -164,23 +164,18 @@ void sched_charge(struct sched_group *g, u64 ticks)
 	struct sched_cpu *s = self();
 	if (s->current && s->current->group == g)
 		return; /* it pays as it runs */
+	if (s->current) {
+		ticks += s->before;
+		s->before = 0;
+	}
 	if (g) {
 		__atomic_fetch_add(&g->billed, ticks, __ATOMIC_RELAXED);
 		__atomic_fetch_add(&g->billed_unpaid, ticks, __ATOMIC_RELAXED);
 	}
 	if (s->current) {
 		s->stolen += ticks;
-		s->lent += ticks;
-		s->lent_to = g;
 		s->current->hypervisor -= (i64)ticks; /* it will be counted there */
 		times_lend(s->current, ticks);
 	}
 	times_charged(s, g, ticks);
-}
-
-void sched_charge_rest(u64 ticks, u64 lent_before)
-{
-	u64 part = self()->lent - lent_before;
-	if (ticks > part)
-		sched_charge(self()->lent_to, ticks - part);
 }

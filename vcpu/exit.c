@@ -11,10 +11,9 @@
 
 static void exit_external_interrupt(struct vcpu *v)
 {
-	u64 lent = sched_lent();
+	sched_before((u32)rdtsc() - v->exit_time); /* if it is for another VM, that pays from the exit on */
 	irq_dispatch((u8)vmread(EXIT_INTERRUPTION_INFO));
-	if (unlikely(sched_lent() != lent)) /* it was for another VM: all of it, from the exit on */
-		sched_charge_rest((u32)rdtsc() - v->exit_time, lent);
+	sched_before(0);
 	sched_interrupted();
 }
 
@@ -76,11 +75,11 @@ static void exit_protected(struct vcpu *v)
 /* A deadline of this vCPU, or another one of its CPU: then the exit was for who armed it. */
 static void exit_preemption_timer(struct vcpu *v)
 {
-	u64 lent = sched_lent();
-	lapic_timer_poll(&v->lapic, rdtsc());
-	timer_run(rdtsc());
-	if (unlikely(sched_lent() != lent))
-		sched_charge_rest((u32)rdtsc() - v->exit_time, lent);
+	u64 now = rdtsc();
+	sched_before((u32)now - v->exit_time);
+	lapic_timer_poll(&v->lapic, now);
+	timer_run(now);
+	sched_before(0);
 }
 
 /* Reasons that our control settings rule out. */

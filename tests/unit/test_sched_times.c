@@ -108,7 +108,7 @@ static void who_is_interrupted_waits(void **state)
 	sim_teardown();
 }
 
-/* What the handler did not charge itself, such as the exit before it. */
+/* The exit before the handler is for whom that is. */
 static void the_rest_of_an_interrupt(void **state)
 {
 	(void)state;
@@ -116,20 +116,22 @@ static void the_rest_of_an_interrupt(void **state)
 	struct sched_group *a = sim_vm(256), *b = sim_vm(256);
 	struct sim_task *t = sim_vcpu(a, 0, 0);
 	sim_run(MS);
-	u64 lent = sched_lent();
 	shim_tsc += 1000;
+	sched_before(400);
 	sched_charge(a, 300); /* its own */
-	assert_int_equal(sched_lent(), lent);
+	assert_int_equal(a->billed, 0);
 	sched_charge(b, 600);
-	sched_charge_rest(1000, lent);
 	assert_int_equal(b->billed, 1000);
 	assert_int_equal(task_times(&t->task).ready, 1000);
-	lent = sched_lent();
 	shim_tsc += 500;
-	sched_charge(NULL, 500);
-	sched_charge_rest(400, lent); /* less than nothing is left */
-	assert_int_equal(sched_cpu_times_at(0, shim_tsc).hypervisor, 500);
-	assert_int_equal(b->billed, 1000);
+	sched_charge(b, 200); /* what came before was paid for */
+	assert_int_equal(b->billed, 1200);
+	sched_charge(NULL, 300);
+	assert_int_equal(sched_cpu_times_at(0, shim_tsc).hypervisor, 300);
+	sched_before(100);
+	sched_before(0); /* nobody was charged for that one */
+	sched_charge(b, 1);
+	assert_int_equal(b->billed, 1201);
 	sim_teardown();
 }
 
