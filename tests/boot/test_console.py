@@ -89,13 +89,14 @@ def test_background_and_flood(console):
     # a floods too, in the foreground.
     c.send("yes 'a floods its console' & sleep 1\r")
     c.expect("a floods its console\r?\n", timeout=20)
-    started = time.monotonic()
+    before = len(c.seen)
     c.send(ESCAPE + "?")
     c.expect(r"socle\| Ctrl-\] 2 +console of b", timeout=20)
     c.send(ESCAPE + "n")
     c.expect(r"socle\| console of b", timeout=20)
     c.expect(r"a\| a floods its console\r?\n", timeout=20)
-    assert time.monotonic() - started < 20
+    # What the floods say until then tells how long the operator waits, however fast the emulator is.
+    assert len(c.seen) - before < 128 << 10
     c.send(ESCAPE + "q")
     end = c.wait(20)
     # What both have said is dropped: scripts/run would help after 3 seconds (4).
