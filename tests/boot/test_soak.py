@@ -120,7 +120,7 @@ def test_soak(console, guest):
         for _ in range(30):
             if time.monotonic() < end:
                 soak.step()
-        assert abs(soak.quiet() - free) <= cpus - 1, (SEED, soak.steps)   # see CAVEATS.md
+        assert abs(soak.quiet() - free) <= CPUS - 1, (SEED, soak.steps)   # see CAVEATS.md
     print("soak: %d steps; %s" % (soak.steps, soak.check("the end")))
     assert soak.steps >= 30
 
