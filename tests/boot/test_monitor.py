@@ -110,6 +110,27 @@ def test_life_cycle(monitor):
     assert m.rows() == {}
 
 
+def test_pause_in_an_exit(monitor):
+    """Guests that hardly do anything but exit are stopped wherever they are, do nothing more, and go on as if nothing
+    had been: in long string instructions, in page faults, in output."""
+    names = ["exits", "touch", "flood"]
+    m = monitor("".join(vm(name, name, "pages = 4k\n" + "console = none\n" * (name == "flood")) for name in names))
+
+    def exits(name):
+        return sum(m.json("stats -j %s" % name)["exits"].values())
+
+    for _ in range(6):
+        m.ask("; ".join("pause " + name for name in names))
+        before = [exits(name) for name in names]
+        m.ask("top -n", timeout=200)   # a second of the machine's time passes
+        assert [exits(name) for name in names] == before
+        m.ask("; ".join("unpause " + name for name in names))
+        m.ask("top -n", timeout=200)
+        assert all(exits(name) > n for name, n in zip(names[::2], before[::2])), before
+    assert m.ask("check").startswith("check: all is well")
+    assert b"broken" not in m.console.seen
+
+
 def test_dying_is_shown(monitor):
     m = monitor(vm("a", "spin"))
     # On one line: list runs before the guest's vCPU has noticed.
