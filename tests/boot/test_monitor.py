@@ -23,7 +23,7 @@ class Monitor:
         self.console = console
 
     def open(self):
-        self.console.expect("for files", timeout=120)   # what is typed before is the firmware's
+        self.console.expect("for files", timeout=240)   # what is typed before is the firmware's
         self.console.send(ESCAPE + "m")
         self.console.expect(PROMPT, timeout=60)
 
