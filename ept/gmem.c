@@ -112,7 +112,7 @@ static int frame_install(struct gmem *m, const struct hole *h, unsigned level, h
 
 /* The frame is allocated and zeroed before the lock is taken, for 2 MiB take a while; nobody who touches
  * guest memory holds a lock that an interrupt handler of ours takes. */
-static int populate_at(struct gmem *m, const struct hole *h, unsigned level)
+static int populate_at(struct gmem *m, const struct hole *h, unsigned level, bool patient)
 {
 	unsigned order = 9 * (level - 1);
 	hpa_t frame;
@@ -120,7 +120,7 @@ static int populate_at(struct gmem *m, const struct hole *h, unsigned level)
 
 	if (!within_limit(m, level))
 		return ERR_NOMEM;
-	frame = order ? zero_block_get(order) : zero_page_get();
+	frame = order ? zero_block_get(order, patient) : zero_page_get();
 	if (frame == PAGE_NONE)
 		return ERR_NOMEM;
 	spin_lock(&m->ept->lock);
@@ -139,7 +139,7 @@ static int unhide(struct gmem *m, const struct hole *h)
 	return ept_protect(m->ept, ALIGN_DOWN(h->gpa, size), size, slot_perms(h->slot));
 }
 
-static int slot_populate(struct gmem *m, const struct gmem_slot *s, gpa_t gpa)
+static int slot_populate(struct gmem *m, const struct gmem_slot *s, gpa_t gpa, bool patient)
 {
 	struct hole h = {.gpa = gpa, .slot = s};
 	int rc = ERR_NOMEM;
@@ -151,7 +151,7 @@ static int slot_populate(struct gmem *m, const struct gmem_slot *s, gpa_t gpa)
 	if (epte_is_leaf(h.walk.value))
 		return unhide(m, &h);
 	for (unsigned level = first_level(m, s, gpa, h.walk.level); level && rc; level--)
-		rc = populate_at(m, &h, level);
+		rc = populate_at(m, &h, level, patient);
 	return rc;
 }
 
@@ -159,7 +159,7 @@ int gmem_populate(struct gmem *m, gpa_t gpa)
 {
 	const struct gmem_slot *s = gmem_slot_of(m, gpa);
 
-	return s ? slot_populate(m, s, gpa) : ERR_FAULT;
+	return s ? slot_populate(m, s, gpa, false) : ERR_FAULT;
 }
 
 int gmem_fault(struct gmem *m, gpa_t gpa, u32 access)
@@ -168,7 +168,7 @@ int gmem_fault(struct gmem *m, gpa_t gpa, u32 access)
 
 	if (!s || (access & EPT_W && s->flags & GMEM_READONLY))
 		return ERR_FAULT;
-	return slot_populate(m, s, gpa);
+	return slot_populate(m, s, gpa, true);
 }
 
 int gmem_hide(struct gmem *m, gpa_t gpa)

@@ -53,14 +53,24 @@ u64 gmem_idle_pages(void)
 /* Interrupts may come between pieces: a UART's FIFO is full after a millisecond. */
 #define PIECE_ORDER 4u
 
-hpa_t zero_block_get(unsigned order)
+static void (*on_wait)(void) = cpu_poll_interrupts;
+
+void gmem_on_wait(void (*fn)(void))
+{
+	on_wait = fn;
+}
+
+hpa_t zero_block_get(unsigned order, bool patient)
 {
 	hpa_t block = page_alloc(order);
 
 	for (u64 done = 0; block != PAGE_NONE && done < PAGE_SIZE << order;
 	     done += PAGE_SIZE << PIECE_ORDER) {
 		memset(phys_to_virt(block + done), 0, PAGE_SIZE << PIECE_ORDER);
-		cpu_poll_interrupts();
+		if (patient)
+			on_wait();
+		else
+			cpu_poll_interrupts();
 	}
 	return block;
 }

@@ -8,5 +8,5 @@
  * page_free(). */
 hpa_t zero_page_get(void);
 /* The same for a block of 2^order pages, order 4 and above, always fresh from the allocator. Interrupts
- * are handled in between. */
-hpa_t zero_block_get(unsigned order);
+ * are handled in between; patient: others may run in between, see gmem_on_wait(). */
+hpa_t zero_block_get(unsigned order, bool patient);

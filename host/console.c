@@ -37,11 +37,19 @@ static void out(const char *buf, size_t n)
 	fb_write(buf, n);
 }
 
+/* With the lock, after output and whenever some has left. */
+static void settle(void)
+{
+	if (!serial_is_busy())
+		mux_settle(&console.mux);
+}
+
 static void log_sink(enum log_level level, const char *line)
 {
 	(void)level;
 	spin_lock(&console.lock);
 	mux_line(&console.mux, line);
+	settle();
 	spin_unlock(&console.lock);
 }
 
@@ -87,6 +95,7 @@ static size_t service(void)
 	spin_lock(&console.lock);
 	payer = serial_payer();
 	n = serial_service(buf, sizeof(buf));
+	settle();
 	spin_unlock(&console.lock);
 	if (console.bill)
 		console.bill(payer, tsc_now() - start);
@@ -134,6 +143,7 @@ void console_init_irq(void)
 	console.by_irq = true;
 	spin_lock(&console.lock);
 	serial_start_irq();
+	console.mux.lazy = true; /* an interrupt tells when the output has left */
 	spin_unlock(&console.lock);
 	on_irq(NULL); /* what arrived before made no edge that anyone saw */
 }
@@ -170,6 +180,7 @@ void console_close(struct console_stream *s)
 	spin_lock(&console.lock);
 	mux_end(&console.mux, s);
 	serial_forget(s->payer);
+	settle();
 	spin_unlock(&console.lock);
 	heap_free(s);
 }
@@ -180,6 +191,7 @@ void console_write(struct console_stream *s, const char *buf, size_t n)
 	console.payer = s->payer;
 	mux_write(&console.mux, s, buf, n);
 	console.payer = NULL;
+	settle();
 	spin_unlock(&console.lock);
 }
 

@@ -3,6 +3,7 @@
  * cursor is remembered; whoever else has a line breaks that one, prints, and shows it again. */
 #include "mux.h"
 
+#define SCREENFUL 20u
 #define CANCEL "\x18" /* makes a terminal forget an unfinished sequence (ECMA-48 8.3.6) */
 
 static void out_text(struct mux *m, const char *s)
@@ -65,6 +66,7 @@ static void write_front(struct mux *m, struct console_stream *s, const char *buf
 {
 	size_t done = 0;
 
+	mux_settle(m);
 	for (size_t i = 0; i < n; i++) {
 		if (buf[i] == '\n' && !s->after_cr) { /* a program without a terminal driver */
 			m->out(buf + done, i - done);
@@ -81,17 +83,26 @@ static void front_break(struct mux *m)
 {
 	struct console_stream *s = m->front;
 
-	if (!s || !s->len)
+	if (!s || !s->len || m->hidden)
 		return;
 	if (escape_unfinished(s->escape))
 		out_text(m, CANCEL);
 	out_text(m, "\r\n");
 }
 
+void mux_settle(struct mux *m)
+{
+	if (m->hidden && m->front)
+		m->out(m->front->line, m->front->len);
+	m->hidden = 0;
+}
+
+/* After a line that is not the foreground's. */
 static void front_resume(struct mux *m)
 {
-	if (m->front)
-		m->out(m->front->line, m->front->len);
+	m->hidden++;
+	if (!m->lazy || m->hidden == SCREENFUL)
+		mux_settle(m);
 }
 
 /* ---- the background ---- */
@@ -175,6 +186,7 @@ void mux_set_front(struct mux *m, struct console_stream *s)
 	if (s == old)
 		return;
 	front_break(m);
+	m->hidden = 0;
 	m->front = s;
 	if (old) { /* its unfinished line becomes the text of a background line */
 		n = old->len;
@@ -186,13 +198,15 @@ void mux_set_front(struct mux *m, struct console_stream *s)
 	}
 	if (s)
 		s->escape = ESCAPE_NONE;
-	front_resume(m);
+	m->hidden = 1;
+	mux_settle(m);
 }
 
 void mux_end(struct mux *m, struct console_stream *s)
 {
 	if (m->front == s) {
 		front_break(m);
+		m->hidden = 0;
 		m->front = NULL;
 	} else if (s->len) {
 		show_line(m, s);

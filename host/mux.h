@@ -24,11 +24,17 @@ struct console_stream {
 struct mux {
 	void (*out)(const char *buf, size_t n);
 	struct console_stream *front; /* the foreground, NULL: nobody */
+	/* Lines from outside the foreground come in bursts: its own line is shown again after the last of
+	 * them, when mux_settle() is called, at the latest below a screenful. */
+	bool lazy;
+	u32 hidden; /* lines since its own line was broken and not shown again */
 };
 
 void mux_write(struct mux *m, struct console_stream *s, const char *buf, size_t n);
 /* A whole line from outside the streams, without newline. */
 void mux_line(struct mux *m, const char *text);
 void mux_set_front(struct mux *m, struct console_stream *s);
+/* Nothing is on its way to the terminal: the foreground's line belongs there again. */
+void mux_settle(struct mux *m);
 /* Shows what is left of a stream that ends. */
 void mux_end(struct mux *m, struct console_stream *s);

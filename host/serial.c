@@ -145,6 +145,11 @@ void serial_forget(const void *payer)
 	payers_forget(&serial.payers, payer);
 }
 
+bool serial_is_busy(void)
+{
+	return serial.present && serial.by_irq && serial.head != serial.tail;
+}
+
 void serial_start_irq(void)
 {
 	if (!serial.present)

@@ -15,6 +15,8 @@ void *serial_payer(void);
 /* Who is no more does not pay. */
 void serial_forget(const void *payer);
 void serial_start_irq(void);
+/* Output waits in the ring: interrupts will empty it. */
+bool serial_is_busy(void);
 /* Moves bytes both ways, as far as the chip is ready. Returns how many were received into buf. */
 size_t serial_service(u8 *buf, size_t size);
 /* True when input was read that serial_service() has not handed over. */

@@ -14,6 +14,17 @@ struct boot_module {
 	u64 size;
 };
 
+/* Copies that are still to be made: large parts of files, which stay where they are. */
+#define BOOT_LATER_MAX (CONFIG_MAX_MODULES + 8)
+struct boot_later {
+	unsigned count;
+	struct {
+		gpa_t gpa;
+		const u8 *data;
+		u64 size;
+	} part[BOOT_LATER_MAX];
+};
+
 /* What to load. Everything it points to stays with the caller. */
 struct boot_image {
 	const char *path; /* of the kernel */
@@ -24,7 +35,8 @@ struct boot_image {
 	const char *cmdline; /* "": none */
 	struct boot_module modules[CONFIG_MAX_MODULES];
 	unsigned nr_modules;
-	gpa_t rsdp; /* ACPI root pointer in guest memory; 0: none */
+	struct boot_later *later; /* takes what is large; NULL: all is copied at once */
+	gpa_t rsdp;               /* ACPI root pointer in guest memory; 0: none */
 };
 
 enum boot_mode {

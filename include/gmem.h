@@ -38,8 +38,11 @@ const struct gmem_slot *gmem_slot_of(const struct gmem *m, gpa_t gpa);
  * when memory is fragmented). 0, ERR_FAULT (not RAM), ERR_NOMEM. */
 int gmem_populate(struct gmem *m, gpa_t gpa);
 /* The same for an EPT violation; access as in bits 2:0 of its exit qualification (EPT_R | EPT_W |
- * EPT_X). 0: the guest may try again. ERR_FAULT: not RAM, or a write to ROM. ERR_NOMEM. */
+ * EPT_X). 0: the guest may try again. ERR_FAULT: not RAM, or a write to ROM. ERR_NOMEM. What takes long is
+ * done in pieces, with the function of gmem_on_wait() in between: the caller holds no lock. */
 int gmem_fault(struct gmem *m, gpa_t gpa, u32 access);
+/* Once: what lets others run, or handles interrupts at least. */
+void gmem_on_wait(void (*fn)(void));
 /* The next access of the guest to this 4 KiB page is an EPT violation, which gmem_fault() resolves
  * with the same frame and contents. Asks for a flush. 0, ERR_FAULT (not RAM), ERR_NOMEM. */
 int gmem_hide(struct gmem *m, gpa_t gpa);

@@ -112,6 +112,9 @@ struct guest_config {
 	void *opaque;
 	/* VMCALL: returns what the guest finds in RAX. */
 	u64 (*hypercall)(void *opaque, struct vcpu *v, u64 number);
+	/* On the first vCPU's own task, before its first instruction: what building the VM has left to be
+	 * done. In pieces, with vcpu_breathe() in between. */
+	void (*prepare)(void *opaque, struct vcpu *v);
 	/* An alarm that was set with CLOCK_BY_EVENT goes off; on any CPU, from a timer. */
 	void (*event)(void *opaque, u32 number);
 };
@@ -179,6 +182,9 @@ struct apic_sinks *guest_apic_sinks(struct guest *g);
  * neither the guest's nor the exit's. */
 void vcpu_yield(struct vcpu *v);
 void vcpu_give_way(struct vcpu *v);
+/* On the vCPU's own task, holding nothing: serves what has come meanwhile, lets others run. Does not return
+ * when the vCPU is to stop. */
+void vcpu_breathe(struct vcpu *v);
 /* From any context: sets bits and wakes or kicks the vCPU. */
 void vcpu_request(struct vcpu *v, u32 bits);
 

@@ -302,6 +302,23 @@ void vcpu_entry_failed(void *slot)
 	vcpu_prepare_entry(v);
 }
 
+void vcpu_breathe(struct vcpu *v)
+{
+	cpu_poll_interrupts();
+	vcpu_prepare_entry(v);
+	v->exit_time = (u32)rdtsc();
+}
+
+void vcpu_between(void)
+{
+	struct vcpu *v = this_cpu()->vcpu->loaded;
+	cpu_poll_interrupts();
+	if (task_should_yield())
+		vcpu_yield(v);
+	else if (timer_next() <= rdtsc())
+		timer_run(rdtsc());
+}
+
 /* The vCPU's task begins here. */
 void vcpu_run(void *opaque)
 {
@@ -310,6 +327,8 @@ void vcpu_run(void *opaque)
 	vcpu_load(v);
 	lapic_timer_watch(&v->lapic);
 	clock_enter(v);
+	if (v->id == 0 && v->guest->config.prepare)
+		v->guest->config.prepare(v->guest->config.opaque, v);
 	vcpu_prepare_entry(v);
 	vmx_enter(v->regs);
 }

@@ -25,6 +25,7 @@
 int vcpu_init(const struct vmx_caps *caps)
 {
 	msr_init();
+	gmem_on_wait(vcpu_between);
 	int rc = switch_init();
 	return rc ? rc : apicv_init(caps);
 }

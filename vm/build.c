@@ -6,6 +6,8 @@
 #include "log.h"
 #include "vm.h"
 
+#define COPY_PIECE (4 * PAGE_SIZE) /* divides every size of page */
+
 static const struct boot_file *file_find(const char *path)
 {
 	const struct boot_info *b = vm_host.boot;
@@ -103,8 +105,9 @@ int vm_build(struct vm *vm)
 {
 	u64 low, high;
 	char why[160];
-	struct boot_image img = {0};
+	struct boot_image img = {.later = &vm->later};
 	struct boot_state state;
+	vm->later.count = 0;
 	int rc = build_memory(vm, &low, &high);
 	for (unsigned i = 0; !rc && i < vm->config->vcpus; i++)
 		rc = vcpu_create(&vm->guest, i);
@@ -123,4 +126,29 @@ int vm_build(struct vm *vm)
 	lapic_virtual_wire(&vm->guest.vcpus[0]->lapic);
 	build_registers(vm->guest.vcpus[0], &state);
 	return 0;
+}
+
+/* In the VM's own time, while others run as they would beside any guest. */
+void vm_copy_files(void *opaque, struct vcpu *v)
+{
+	struct vm *vm = opaque;
+	struct gmem *m = &vm->guest.mem;
+	for (unsigned i = 0; i < vm->later.count; i++) {
+		gpa_t gpa = vm->later.part[i].gpa, end = gpa + vm->later.part[i].size;
+		const u8 *from = vm->later.part[i].data;
+		while (gpa < end) {
+			u64 n = MIN(end - gpa, COPY_PIECE - gpa % COPY_PIECE);
+			/* First, for it lets others run where a large page has to be zeroed. */
+			int rc = gmem_fault(m, gpa, EPT_W);
+			rc = rc ? rc : gmem_write(m, gpa, from, n);
+			if (rc) {
+				guest_fail(&vm->guest, "out of memory while loading");
+				return;
+			}
+			gpa += n;
+			from += n;
+			vcpu_breathe(v);
+		}
+	}
+	vm->later.count = 0;
 }

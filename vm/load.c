@@ -6,6 +6,8 @@
 #include "pc.h"
 #include "x86.h"
 
+#define LATER_MIN 0x10000 /* bytes: some ten thousand instructions at most are spent at once */
+
 void boot_blame(const struct boot_job *job, const char *key, const char *value)
 {
 	job->state->fault_key = key;
@@ -31,9 +33,30 @@ static int explain(const struct boot_job *job, int err, gpa_t gpa, u64 n, const 
 	return 0;
 }
 
+/* Large enough to be copied when the VM runs, and surely in RAM. */
+static bool put_off(const struct boot_job *job, gpa_t gpa, const u8 *src, u64 n)
+{
+	struct boot_later *later = job->image->later;
+	const struct gmem *m = job->mem;
+	if (!later || later->count == BOOT_LATER_MAX || n < LATER_MIN)
+		return false;
+	for (unsigned i = 0; i < m->nr_slots; i++) {
+		u64 offset = gpa - m->slots[i].base; /* huge where gpa lies below */
+		if (offset < m->slots[i].length && n <= m->slots[i].length - offset) {
+			later->part[later->count].gpa = gpa;
+			later->part[later->count].data = src;
+			later->part[later->count++].size = n;
+			return true;
+		}
+	}
+	return false;
+}
+
 int boot_write(const struct boot_job *job, gpa_t gpa, const void *src, u64 n, const char *what)
 {
-	return n ? explain(job, gmem_write(job->mem, gpa, src, n), gpa, n, what) : 0;
+	if (!n || put_off(job, gpa, src, n))
+		return 0;
+	return explain(job, gmem_write(job->mem, gpa, src, n), gpa, n, what);
 }
 
 int boot_zero(const struct boot_job *job, gpa_t gpa, u64 n, const char *what)

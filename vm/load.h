@@ -16,7 +16,8 @@ struct boot_job {
 void boot_blame(const struct boot_job *job, const char *key, const char *value);
 /* Writes the reason and returns err. */
 int boot_fail(const struct boot_job *job, int err, const char *fmt, ...) PRINTF(3, 4);
-/* gmem_write() and gmem_set() with an error text that names what was written. */
+/* gmem_write() and gmem_set() with an error text that names what was written. What is large is read when the
+ * VM runs, from a file that is there as long as the VM. */
 int boot_write(const struct boot_job *job, gpa_t gpa, const void *src, u64 n, const char *what);
 int boot_zero(const struct boot_job *job, gpa_t gpa, u64 n, const char *what);
 /* Flat code and data segments, busy TSS, the given selectors, no flags but the fixed one. */

@@ -177,6 +177,7 @@ static int vm_fill(struct vm *vm)
 	    .opaque = vm,
 	    .hypercall = vm_hypercall,
 	    .event = vm_event_alarm,
+	    .prepare = vm_copy_files,
 	};
 	int rc = guest_create(&vm->guest, &g, &vm_host.caps);
 	if (rc)

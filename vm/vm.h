@@ -5,6 +5,7 @@
 #pragma once
 
 #include "boot_info.h"
+#include "boot_load.h"
 #include "config.h"
 #include "pc.h"
 #include "spinlock.h"
@@ -23,6 +24,7 @@ struct vm {
 	u32 id;           /* from 1, never used twice; a VM that starts again gets a new one */
 	unsigned place;   /* of its console, from 1: as in the configuration, or the first that was free */
 	struct guest guest;
+	struct boot_later later; /* of its files; its first vCPU copies it */
 	char name[CONFIG_NAME_MAX];
 	const struct config_vm *config; /* its section, which other VMs may share */
 	struct config_vm *own_config;   /* a copy of one that was typed, else NULL */
@@ -103,6 +105,8 @@ u64 vm_ticks(const struct vm *vm, u64 now);
 
 /* build.c: memory, tables, kernel, registers. */
 int vm_build(struct vm *vm);
+/* guest_config.prepare: the large parts of its files. opaque is the struct vm. */
+void vm_copy_files(void *opaque, struct vcpu *v);
 
 /* hypercall.c */
 u64 vm_hypercall(void *opaque, struct vcpu *v, u64 number);

@@ -17,7 +17,7 @@ def config(case):
 def test_services(console, guest):
     m = console(config("services"), {"k.elf": guest("hello")}, efi=HOST)
     text = m.expect("paste now\r\n")
-    assert re.search(r"^prompt> \n\[socle .*\] a line of the log\nprompt> \nback\| a line of the background\n"
+    assert re.search(r"^prompt> \n\[socle .*\] a line of the log\nback\| a line of the background\n"
                      r"prompt> typed\n", text, re.M), text
     paste = "".join("%05d %s\n" % (n, "the quick brown fox jumps over the lazy dog 0123456789"[:57]) for n in range(200))
     paste = paste[:10239] + "\n"

@@ -32,7 +32,7 @@ static int reset(void **s)
 	memset(&b, 0, sizeof(b));
 	strcpy(a.name, "a");
 	strcpy(b.name, "b");
-	m = (struct mux){out, &a};
+	m = (struct mux){.out = out, .front = &a};
 	used = 0;
 	screen[0] = '\0';
 	return 0;
@@ -179,6 +179,48 @@ static void test_switch(void **s)
 	ASSERT_SCREEN("log\r\n");
 }
 
+/* A burst: the foreground's line is shown once, after it, or as soon as somebody types there. */
+static void test_burst(void **s)
+{
+	(void)s;
+	m.lazy = true;
+	put(&a, "prompt> ");
+	put(&b, "one\ntwo\n");
+	mux_line(&m, "three");
+	ASSERT_SCREEN("prompt> \r\nb| one\r\nb| two\r\nthree\r\n");
+	mux_settle(&m);
+	mux_settle(&m);
+	ASSERT_SCREEN("prompt> ");
+	mux_line(&m, "four");
+	put(&a, "x");
+	put(&b, "five\n");
+	ASSERT_SCREEN("\r\nfour\r\nprompt> x\r\nb| five\r\n");
+	mux_set_front(&m, &b); /* its line goes to the background, where it has no end yet */
+	mux_settle(&m);
+	put(&b, "six");
+	mux_set_front(&m, &a);
+	ASSERT_SCREEN("six\r\nprompt> x");
+	mux_line(&m, "seven");
+	mux_end(&m, &a);
+	mux_line(&m, "eight");
+	mux_settle(&m);
+	ASSERT_SCREEN("\r\nseven\r\neight\r\n");
+}
+
+/* One without an end shows it with each screenful. */
+static void test_flood(void **s)
+{
+	unsigned prompts = 0;
+	(void)s;
+	m.lazy = true;
+	put(&a, "prompt> ");
+	for (unsigned i = 0; i < 100; i++)
+		put(&b, "line\n");
+	for (const char *p = screen; (p = strstr(p, "prompt")); p++)
+		prompts++;
+	assert_int_equal(prompts, 6);
+}
+
 static void test_end(void **s)
 {
 	(void)s;
@@ -237,7 +279,8 @@ int main(void)
 	    cmocka_unit_test_setup(test_background, reset),    cmocka_unit_test_setup(test_overlong, reset),
 	    cmocka_unit_test_setup(test_sequences, reset),     cmocka_unit_test_setup(test_switch, reset),
 	    cmocka_unit_test_setup(test_end, reset),           cmocka_unit_test_setup(test_random, reset),
-	    cmocka_unit_test_setup(test_background_c1, reset),
+	    cmocka_unit_test_setup(test_background_c1, reset), cmocka_unit_test_setup(test_burst, reset),
+	    cmocka_unit_test_setup(test_flood, reset),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

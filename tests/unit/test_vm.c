@@ -196,6 +196,50 @@ static void what_is_wrong_is_said(void **state)
 	assert_nothing_left(before);
 }
 
+/* The large parts of files are copied by the first vCPU, in pieces; memory that is gone by then ends the VM.
+ */
+static void files_are_copied_in_pieces(void **state)
+{
+	struct holdings before = holdings();
+	const u64 size = (3 << 20) + 5000;
+	u8 *module = aligned_alloc(PAGE_SIZE, ALIGN_UP(size, PAGE_SIZE)), seen[32];
+	(void)state;
+	for (u64 i = 0; i < size; i++)
+		module[i] = (u8)(i * 7 + (i >> 12));
+	strcpy(boot.files[1].path, "module");
+	boot.files[1].base = virt_to_phys(module);
+	boot.files[1].length = size;
+	boot.nr_files = 2;
+	config.nr_modules = 1;
+	strcpy(config.modules[0], "module with words");
+	for (unsigned order = 0; order <= 9; order += 9) {
+		config.page_order = order;
+		struct vm *a = creation();
+		assert_int_equal(a->later.count, 1);
+		gpa_t gpa = a->later.part[0].gpa;
+		breaths = 0;
+		vm_copy_files(a, a->guest.vcpus[0]);
+		assert_in_range(breaths, size / (4 * PAGE_SIZE), size / (4 * PAGE_SIZE) + 2);
+		for (u64 i = 0; i + sizeof(seen) <= size; i += 997) {
+			assert_int_equal(gmem_read(&a->guest.mem, gpa + i, seen, sizeof(seen)), 0);
+			assert_memory_equal(seen, module + i, sizeof(seen));
+		}
+		assert_int_equal(a->later.count, 0);
+		a->later = (struct boot_later){.count = 1};
+		a->later.part[0].gpa = config.memory - PAGE_SIZE; /* untouched so far */
+		a->later.part[0].data = module;
+		a->later.part[0].size = PAGE_SIZE;
+		fail_after = 0;
+		vm_copy_files(a, a->guest.vcpus[0]);
+		assert_int_equal(a->guest.stop, GUEST_CRASHED);
+		fail_after = -1;
+		vm_destroy_async(a);
+		assert_nothing_left(before);
+	}
+	free(module);
+	config.nr_modules = 0;
+}
+
 static void memory_is_not_promised_twice(void **state)
 {
 	struct holdings before = holdings();
@@ -276,6 +320,7 @@ int main(void)
 	    T(every_step_fails),
 	    T(every_step_of_a_restart_fails),
 	    T(what_is_wrong_is_said),
+	    T(files_are_copied_in_pieces),
 	    T(memory_is_not_promised_twice),
 	    T(names_and_places_are_free_again),
 	    T(pauses_before_the_start),

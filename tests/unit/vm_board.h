@@ -151,6 +151,18 @@ void vcpu_give_way(struct vcpu *v)
 	(void)v;
 }
 
+void vcpu_between(void)
+{
+}
+
+static unsigned breaths;
+
+void vcpu_breathe(struct vcpu *v)
+{
+	(void)v;
+	breaths++;
+}
+
 void guest_log_exits(const struct guest *g)
 {
 	(void)g;

@@ -98,13 +98,26 @@ static void touch_test(void)
 			from[page * 4096] = (u8)round;
 }
 
+/* Nothing but exits, long ones as well; a stop in the middle of one must leave no trace. */
 static void exits_test(void)
 {
+	static u8 text[4096];
+
 	print("exiting\n");
-	for (;;) {
-		cpuid(0, 0);
+	for (u32 leaf = cpuid(0, 0).ebx;;) {
+		u8 *to = text;
+		u64 count = sizeof(text);
+
 		inb(0x61);
-		outb(0x80, 0);
+		outb(COM1 + 7, 0x5a); /* the scratch register */
+		__asm__ volatile("rep insb" : "+D"(to), "+c"(count) : "d"(COM1 + 7) : "memory");
+		if (count || to != text + sizeof(text) || cpuid(0, 0).ebx != leaf)
+			print("broken: %lu bytes left\n", count);
+		for (unsigned i = 0; i < sizeof(text); i++) {
+			if (text[i] != 0x5a)
+				print("broken: byte %u is %x\n", i, text[i]);
+			text[i] = 0;
+		}
 	}
 }
 
