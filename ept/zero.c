@@ -13,7 +13,7 @@
 static struct {
 	struct spinlock lock;
 	u64 count;
-	u64 begun; /* on their way; atomic */
+	u64 begun; /* on their way; fewer only under the lock */
 	hpa_t first;
 } pool;
 
@@ -46,8 +46,11 @@ hpa_t zero_page_get(void)
 
 u64 gmem_idle_pages(void)
 {
-	return __atomic_load_n(&pool.count, __ATOMIC_RELAXED) +
-	       __atomic_load_n(&pool.begun, __ATOMIC_RELAXED);
+	/* Not read one after the other: a page that is finished between would be counted twice. */
+	spin_lock(&pool.lock);
+	u64 n = pool.count + __atomic_load_n(&pool.begun, __ATOMIC_RELAXED);
+	spin_unlock(&pool.lock);
+	return n;
 }
 
 /* Interrupts may come between pieces: a UART's FIFO is full after a millisecond. */

@@ -118,12 +118,10 @@ static u64 free_now(void)
 }
 
 /* With no VM there, as much is free as the last time; but for a page that an idle CPU has just taken to zero
- * it, which is missing for a few instructions, on each
- * other CPU. */
+ * it, which is missing for a few instructions. */
 static void quiet_look(void)
 {
-	u64 now = free_now(), slack = cpu_count() - 1;
-	if (now + slack < check.quiet || now > check.quiet + slack)
+	if (free_now() != check.quiet)
 		check_found(NULL, "free pages without any VM, now and before", free_now(), check.quiet);
 }
 

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The pool of zeroed pages (M51: memory on demand, at a price that idle CPUs paid). */
+#include <pthread.h>
+
 #include "fake_cpu.h"
 #include "frames.h"
 
@@ -55,10 +57,38 @@ static void test_idle_zero(void **state)
 	assert_int_equal(frames_in_use, 0);
 }
 
+/* One page at most is begun or ready at any moment, whoever asks. */
+static void *pages_come_and_go(void *done)
+{
+	for (unsigned i = 0; i < 100000; i++) {
+		idle_page();
+		page_free(zero_page_get(), 0);
+	}
+	__atomic_store_n((bool *)done, true, __ATOMIC_RELEASE);
+	return NULL;
+}
+
+static void test_counted_once(void **state)
+{
+	struct cpu cpu = {.index = 1};
+	pthread_t worker;
+	bool done = false;
+
+	(void)state;
+	fake_cpu = &cpu;
+	assert_int_equal(pthread_create(&worker, NULL, pages_come_and_go, &done), 0);
+	u64 most = 0;
+	while (!__atomic_load_n(&done, __ATOMIC_ACQUIRE))
+		most = MAX(most, gmem_idle_pages());
+	pthread_join(worker, NULL);
+	assert_in_range(most, 0, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_idle_zero),
+	    cmocka_unit_test(test_counted_once),
 	};
 
 	return cmocka_run_group_tests_name("pool of zeroed pages (M51)", tests, NULL, NULL);
