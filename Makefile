@@ -117,7 +117,7 @@ boot-test: all image iso boot-programs
 soak: all
 	@SOCLE_SOAK=$(or $(SECONDS),1800) SOCLE_SEED=$(or $(SEED),0) SOCLE_SOAK_CPUS=$(or $(CPUS),4) SOCLE_CYCLES=$(or $(CYCLES),1000) \
 		SOCLE_READS=100000000 \
-		SOCLE_BUILD=$(CURDIR)/$(B) python3 -m pytest -q -s -p no:cacheprovider tests/boot/test_soak.py
+		SOCLE_BUILD=$(CURDIR)/$(B) /usr/bin/python3 -m pytest -q -s -p no:cacheprovider tests/boot/test_soak.py
 lint:
 	@scripts/lint
 bench-exits: all
