@@ -435,7 +435,12 @@ static void test_cache(void **state)
 }
 
 /* ---- another vCPU writes the entry all the time ---- */
+#define RACE_WALKS 100000  /* that succeed */
+#define RACE_WRITES 100000 /* meanwhile */
+#define RACE_TRIES 100000000
+
 static volatile bool stop;
+static u64 writes; /* atomic */
 
 /* Counts in ignored bits 62:52 and clears A; whoever overwrites its value loses a count. */
 static void *hammer(void *opaque)
@@ -449,23 +454,27 @@ static void *hammer(void *opaque)
 			return entry;
 		n +=
 		    __atomic_compare_exchange_n(entry, &old, next, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+		__atomic_store_n(&writes, n, __ATOMIC_RELAXED);
 	}
 	return NULL;
 }
 
+/* Until both have done so much, however seldom a busy machine lets them run at once. */
 static void test_race(void **state)
 {
 	pthread_t thread;
 	void *lost;
-	unsigned good = 0;
+	unsigned good = 0, tries = 0;
 
 	(void)state;
 	plain_tables();
 	u64 *entry = gmem_ptr(&mem, 0x4000 + 8 * 0x1fe, 8);
 	stop = false;
+	writes = 0;
 	assert_int_equal(pthread_create(&thread, NULL, hammer, entry), 0);
-	for (unsigned i = 0; i < 200000; i++) {
-		int err = i & 1 ? walk(PAGE_4K, 0) : gwalk_cached(&cache, &in, PAGE_4K, 0, &out);
+	while ((good < RACE_WALKS || __atomic_load_n(&writes, __ATOMIC_RELAXED) < RACE_WRITES) &&
+	       tries < RACE_TRIES) {
+		int err = tries++ & 1 ? walk(PAGE_4K, 0) : gwalk_cached(&cache, &in, PAGE_4K, 0, &out);
 		assert_true(err == 0 || err == ERR_AGAIN);
 		if (!err)
 			assert_int_equal(out.gpa, 0x123456abc);
@@ -474,7 +483,7 @@ static void test_race(void **state)
 	stop = true;
 	pthread_join(thread, &lost);
 	assert_null(lost);
-	assert_true(good > 100000);
+	assert_in_range(tries, RACE_WALKS, RACE_TRIES - 1);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
