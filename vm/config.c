@@ -47,15 +47,19 @@ static void vm_set_defaults(struct config_vm *vm)
 	vm->on_crash = ON_EVENT_DESTROY;
 }
 
+/* Digits alone are the number of a VM, for the monitor. */
 static bool vm_name_ok(struct span name)
 {
+	bool digits = true;
 	for (size_t i = 0; i < name.n; i++) {
 		char c = name.s[i];
-		bool alnum = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+		bool digit = c >= '0' && c <= '9';
+		bool alnum = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || digit;
 		if (!alnum && (i == 0 || !strchr("-_.", c)))
 			return false;
+		digits &= digit;
 	}
-	return name.n > 0 && name.n < sizeof(((struct config_vm *)0)->name);
+	return !digits && name.n < sizeof(((struct config_vm *)0)->name);
 }
 
 static int open_vm(struct config_parser *p, struct span name)
@@ -64,7 +68,7 @@ static int open_vm(struct config_parser *p, struct span name)
 	if (!vm_name_ok(name))
 		return config_fail(p, "",
 				   "bad VM name: expected [vm NAME], NAME of 1 to 31 letters, digits, '-', "
-				   "'_', '.'");
+				   "'_', '.', not digits alone");
 	for (unsigned i = 0; i < c->nr_vms; i++)
 		if (span_equal(name, c->vms[i].name))
 			return config_fail(p, "", "duplicate VM \"%s\", first on line %u", c->vms[i].name,

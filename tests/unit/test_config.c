@@ -290,6 +290,12 @@ static void test_vm_names(void **state)
 	refuse("[vm a b]\n", 1, "", "bad VM name");
 	refuse("[vm -a]\n", 1, "", "bad VM name");
 	refuse("[vm a/b]\n", 1, "", "bad VM name");
+	/* The monitor takes a number for the one that list shows. */
+	refuse("[vm 2]\n", 1, "",
+	       "bad VM name: expected [vm NAME], NAME of 1 to 31 letters, digits, '-', '_', "
+	       "'.', not digits alone");
+	refuse("[vm 00000000000000000017]\n", 1, "", "not digits alone");
+	accept("[vm 2b]\nmemory = 64\nkernel = k\n[vm 3-1]\nmemory = 64\nkernel = k\n");
 	refuse("[vm abcdefghijklmnopqrstuvwxyz012345]\n", 1, "", "bad VM name");
 	accept("[vm abcdefghijklmnopqrstuvwxyz01234]\nkernel=k\nmemory=64\n");
 }
