@@ -23,14 +23,20 @@ void cpu_doze(void)
 	__atomic_store_n(&this_cpu()->dozes, true, __ATOMIC_SEQ_CST);
 }
 
+/* True when a kick had come, and was served. */
+static bool doze_end(void)
+{
+	/* Sequentially consistent, against cpu_kick(): either that sees us awake, or we see the kick. */
+	__atomic_store_n(&this_cpu()->dozes, false, __ATOMIC_SEQ_CST);
+	if (!cpu_kicked())
+		return false;
+	cpu_serve_kick();
+	return true;
+}
+
 void cpu_wake_up(void)
 {
-	struct cpu *c = this_cpu();
-
-	/* Sequentially consistent, against cpu_kick(): either that sees us awake, or we see the kick. */
-	__atomic_store_n(&c->dozes, false, __ATOMIC_SEQ_CST);
-	if (__atomic_load_n(&c->kicked, __ATOMIC_SEQ_CST))
-		cpu_serve_kick();
+	(void)doze_end();
 }
 
 static void wait_by_mwait(struct cpu *c)
@@ -43,8 +49,10 @@ static void wait_by_mwait(struct cpu *c)
 
 static void wait_by_hlt(void)
 {
-	cpu_wake_up(); /* a mark would not end the HLT */
-	sti_hlt_cli();
+	/* A mark would not end the HLT, so from here on a kick is an interrupt. One that came as a mark has
+	 * none behind it: the caller looks for what it was about. */
+	if (!doze_end())
+		sti_hlt_cli();
 }
 
 void cpu_idle_wait(void)

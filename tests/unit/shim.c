@@ -29,6 +29,7 @@ struct fake_registers fake_registers;
 struct cpuid_regs (*fake_cpuid)(u32 leaf, u32 subleaf);
 u64 (*fake_msr_read)(u32 msr);
 void (*fake_msr_write)(u32 msr, u64 value);
+unsigned fake_halts;
 
 WEAK void log_msg(enum log_level level, const char *fmt, ...)
 {

@@ -94,7 +94,7 @@ static int setup(void **state)
 	memset(cpus, 0, sizeof(cpus));
 	cpus[1].index = cpus[1].apic_id = 1;
 	fake_cpu = &cpus[0];
-	ipis = syncs = calls = 0;
+	ipis = syncs = calls = fake_halts = 0;
 	call = (struct cpu_call){.run = called, .opaque = &calls};
 	idle_init_cpu(); /* links idle.c in place of the fakes */
 	return 0;
@@ -137,11 +137,34 @@ static void one_that_dozes(void **state)
 	assert_int_equal(ipis, 1); /* it is awake */
 }
 
+/* A processor that cannot watch the mark: a kick between the last look for something to do and the HLT. */
+static void one_that_is_about_to_halt(void **state)
+{
+	(void)state;
+	fake_cpu = &cpus[1];
+	cpu_doze();
+	cpus[1].mwait = false;
+	fake_cpu = &cpus[0];
+	cpu_kick(1);
+	assert_int_equal(ipis, 0); /* nothing would end the HLT */
+	fake_cpu = &cpus[1];
+	cpu_idle_wait();
+	assert_int_equal(fake_halts, 0);
+	assert_int_equal(syncs, 1);
+	cpu_doze();
+	cpu_idle_wait();
+	assert_int_equal(fake_halts, 1);
+	fake_cpu = &cpus[0];
+	cpu_kick(1);
+	assert_int_equal(ipis, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup(one_that_runs, setup),
 	    cmocka_unit_test_setup(one_that_dozes, setup),
+	    cmocka_unit_test_setup(one_that_is_about_to_halt, setup),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -31,3 +31,5 @@ extern struct cpuid_regs (*fake_cpuid)(u32 leaf, u32 subleaf);
 /* Model-specific registers: read 0 and forget what is written, unless the test has its own. */
 extern u64 (*fake_msr_read)(u32 msr);
 extern void (*fake_msr_write)(u32 msr, u64 value);
+
+extern unsigned fake_halts; /* by sti_hlt_cli() */

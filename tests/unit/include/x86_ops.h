@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Found before include/x86_ops.h in unit tests: the same functions, but control and debug registers and
- * XCR0 are fields of fake_registers, CPUID may be the test's, and so may MSRs. */
+ * XCR0 are fields of fake_registers, CPUID may be the test's, and so may MSRs;
+ * HLT counts. */
 #pragma once
 
 #include "fake_cpu.h"
@@ -28,6 +29,7 @@
 #define write_dr3 real_write_dr3
 #define read_dr6 real_read_dr6
 #define write_dr6 real_write_dr6
+#define sti_hlt_cli real_sti_hlt_cli
 #include "../../../include/x86_ops.h"
 #undef rdmsr
 #undef wrmsr
@@ -52,6 +54,7 @@
 #undef write_dr3
 #undef read_dr6
 #undef write_dr6
+#undef sti_hlt_cli
 
 static inline u64 rdmsr(u32 msr)
 {
@@ -79,6 +82,11 @@ static inline void xsetbv(u32 index, u64 value)
 {
 	(void)index;
 	fake_registers.xcr0 = value;
+}
+
+static inline void sti_hlt_cli(void)
+{
+	fake_halts++;
 }
 
 #define FAKE_REG(reg)                                                                                        \
