@@ -73,20 +73,26 @@ void guest_destroy(struct guest *g)
 	memset(&g->mem, 0, sizeof(g->mem));
 }
 
+/* Nothing of it stays on this CPU where there are others. */
+static void vcpu_start(struct vcpu *v)
+{
+	vcpu_load(v);
+	v->tsc_offset = v->lapic.tsc_offset = (u64)0 - v->guest->tsc_start;
+	vmwrite(TSC_OFFSET, v->tsc_offset);
+	if (cpu_count() > 1)
+		task_detach(&v->task);
+}
+
 void guest_start(struct guest *g)
 {
 	g->stop = GUEST_RUNNING;
 	g->tsc_start = rdtsc();
-	g->nr_running = g->nr_vcpus;
-	for (unsigned i = 0; i < g->nr_vcpus; i++) {
-		struct vcpu *v = g->vcpus[i];
-		vcpu_load(v);
-		v->tsc_offset = v->lapic.tsc_offset = (u64)0 - g->tsc_start;
-		vmwrite(TSC_OFFSET, v->tsc_offset);
-		if (cpu_count() > 1)
-			task_detach(&v->task);
-		task_wake(&v->task);
-	}
+	for (unsigned i = 0; i < g->nr_vcpus; i++)
+		vcpu_start(g->vcpus[i]);
+	/* Not before: the first that runs may wake the others, on any CPU. Release: they are whole then. */
+	__atomic_store_n(&g->nr_running, g->nr_vcpus, __ATOMIC_RELEASE);
+	for (unsigned i = 0; i < g->nr_vcpus; i++)
+		task_wake(&g->vcpus[i]->task);
 }
 
 void guest_stop(struct guest *g, enum guest_stop why, u32 code)

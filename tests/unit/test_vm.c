@@ -137,6 +137,22 @@ static void every_step_fails(void **state)
 	assert_nothing_left(before);
 }
 
+/* It runs: its tasks are in the queue. They end without a guest here. */
+static void end(struct vm *vm)
+{
+	for (unsigned i = 0; i < config.vcpus; i++) {
+		struct task *t = &vm->guest.vcpus[i]->task;
+		if (t->queued)
+			queue_remove(sched, t);
+		if (t->counted)
+			group_count(t, false, shim_tsc);
+		t->state = TASK_DEAD;
+	}
+	vm->state = VM_STOPPED;
+	vm_host.nr_alive = 0;
+	vm_destroy_async(vm);
+}
+
 static void every_step_of_a_restart_fails(void **state)
 {
 	struct holdings before = holdings();
@@ -153,20 +169,9 @@ static void every_step_of_a_restart_fails(void **state)
 			assert_nothing_left(before);
 			continue;
 		}
-		/* It runs: its tasks are in the queue. They end without a guest here. */
 		assert_int_equal(vm->id, vm_host.next_id - 1);
 		assert_int_equal(vm_host.nr_alive, 1);
-		for (unsigned i = 0; i < config.vcpus; i++) {
-			struct task *t = &vm->guest.vcpus[i]->task;
-			if (t->queued)
-				queue_remove(sched, t);
-			if (t->counted)
-				group_count(t, false, shim_tsc);
-			t->state = TASK_DEAD;
-		}
-		vm->state = VM_STOPPED;
-		vm_host.nr_alive = 0;
-		vm_destroy_async(vm);
+		end(vm);
 		assert_nothing_left(before);
 		if (enough)
 			break;
@@ -305,6 +310,33 @@ static void pauses_before_the_start(void **state)
 	assert_nothing_left(before);
 }
 
+/* What the first vCPU does at once, on another CPU: INIT to all others. */
+static void ask_the_others(struct vcpu *v)
+{
+	for (unsigned i = 1; i < config.vcpus; i++) {
+		struct vcpu *other = v->guest->vcpus[i];
+		vcpu_request(other, VCPU_REQ_INIT);
+		assert_int_equal(other->task.state, TASK_NEW); /* else a CPU could take it from under us */
+	}
+}
+
+static void no_vcpu_runs_before_all_can(void **state)
+{
+	struct holdings before = holdings();
+	(void)state;
+	struct vm *a = creation();
+	shim_tsc += 1000;
+	loaded = ask_the_others;
+	vm_start(a);
+	loaded = NULL;
+	for (unsigned i = 0; i < config.vcpus; i++) {
+		assert_int_equal(a->guest.vcpus[i]->task.state, TASK_READY);
+		assert_int_equal(a->guest.vcpus[i]->tsc_offset, (u64)0 - a->guest.tsc_start);
+	}
+	end(a);
+	assert_nothing_left(before);
+}
+
 static int console(void **state)
 {
 	(void)state;
@@ -324,6 +356,7 @@ int main(void)
 	    T(memory_is_not_promised_twice),
 	    T(names_and_places_are_free_again),
 	    T(pauses_before_the_start),
+	    T(no_vcpu_runs_before_all_can),
 	};
 	return cmocka_run_group_tests(tests, console, NULL);
 }

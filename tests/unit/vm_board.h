@@ -177,9 +177,12 @@ void cpu_idle_wait(void)
 {
 }
 
+static void (*loaded)(struct vcpu *v);
+
 void vcpu_load(struct vcpu *v)
 {
-	(void)v;
+	if (loaded)
+		loaded(v);
 }
 
 void vcpu_unload(struct vcpu *v)
