@@ -54,32 +54,39 @@ static void sched_show(struct call *c)
 	}
 }
 
-/* One NAME=VALUE. False, and said why, when nothing was changed. */
-static bool sched_change(struct call *c, char *word)
+/* One NAME=VALUE. False, and said why, when it is none. */
+static bool sched_change(struct call *c, struct sched_group *g, const char *word)
 {
-	char why[160];
+	char why[160], name[16];
 	u64 value;
-	char *equals = strchr(word, '=');
+	const char *equals = strchr(word, '=');
 	if (!equals || !word_number(equals + 1, &value)) {
 		monitor_error(
 		    c, "\"%.40s\": expected NAME=NUMBER, NAME one of weight, cap, warp, warp_limit, unwarp",
 		    word);
 		return false;
 	}
-	*equals = '\0';
-	if (sched_set(&c->vm->guest.group, word, value, why, sizeof(why)) == 0)
+	str_copy(name, word, MIN(sizeof(name), (size_t)(equals - word) + 1));
+	if (sched_set(g, name, value, why, sizeof(why)) == 0)
 		return true;
-	monitor_error(c, "%s", why);
+	monitor_error(c, "\"%.40s\": %s", word, why);
 	return false;
 }
 
+/* All of them, or none: on a group that nobody runs in they are tried first. */
 void command_sched(struct call *c)
 {
-	for (unsigned i = 1; i < c->nr_words; i++)
-		if (!sched_change(c, c->words[i]))
-			return;
-	if (c->nr_words < 2)
+	struct sched_group trial;
+	if (c->nr_words < 2) {
 		sched_show(c);
+		return;
+	}
+	sched_group_init(&trial);
+	for (unsigned i = 1; i < c->nr_words; i++)
+		if (!sched_change(c, &trial, c->words[i]))
+			return;
+	for (unsigned i = 1; i < c->nr_words; i++)
+		sched_change(c, &c->vm->guest.group, c->words[i]);
 }
 
 /* ---- vcpu-pin ---- */
