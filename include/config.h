@@ -67,6 +67,7 @@ struct config_vm {
 
 struct config {
 	struct config_socle socle;
+	unsigned socle_line;   /* of the [socle] header, 0: there is none */
 	unsigned nr_vms;       /* sections */
 	unsigned room;         /* of vms[] */
 	struct config_vm *vms; /* the caller's */

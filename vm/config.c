@@ -87,9 +87,10 @@ static int open_vm(struct config_parser *p, struct span name)
 
 static int open_socle(struct config_parser *p)
 {
-	if (p->socle_line)
-		return config_fail(p, "", "duplicate section [socle], first on line %u", p->socle_line);
-	p->socle_line = p->line;
+	if (p->config->socle_line)
+		return config_fail(p, "", "duplicate section [socle], first on line %u",
+				   p->config->socle_line);
+	p->config->socle_line = p->line;
 	p->in_socle = true;
 	p->vm = NULL;
 	return 0;
@@ -213,7 +214,7 @@ int config_parse(struct config *c, const char *text, size_t length, struct confi
 	struct config_parser p = {.config = c, .err = err};
 	struct span rest = {text, length};
 	memset(&c->socle, 0, sizeof(c->socle));
-	c->nr_vms = 0;
+	c->nr_vms = c->socle_line = 0;
 	memset(err, 0, sizeof(*err));
 	socle_set_defaults(&c->socle);
 	int result = skip_byte_order_mark(&p, &rest);

@@ -17,7 +17,6 @@ struct config_parser {
 	unsigned line;
 	bool in_socle;                         /* in [socle], else in vm's section */
 	struct config_vm *vm;                  /* NULL: not in a [vm] section */
-	unsigned socle_line;                   /* of the [socle] header; 0: not seen */
 	unsigned socle_lines[CONFIG_MAX_KEYS]; /* where each key of [socle] stood */
 };
 

@@ -7,7 +7,7 @@
 #define TEXT_MAX 4096
 #define SECTIONS_MAX 16 /* of it that are read before the answer is that one was expected */
 
-/* A configuration being typed. */
+/* A configuration being typed. text NULL: none is. */
 static struct {
 	char *text;
 	size_t n;
@@ -47,6 +47,9 @@ static void typed_create(void)
 	if (config_parse(&c, typed.text, typed.n, &err)) {
 		config_format_error(line, sizeof(line), "create", &err);
 		monitor_print("%s\n", line);
+	} else if (c.socle_line) {
+		monitor_print("create:%u: [socle] is for the whole machine: expected one [vm NAME]\n",
+			      c.socle_line);
 	} else if (c.nr_vms != 1) {
 		monitor_print("create: %u sections: expected one [vm NAME]\n", c.nr_vms);
 	} else {
