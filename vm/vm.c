@@ -225,7 +225,9 @@ int vm_create(const struct config_vm *config, unsigned index, bool typed, struct
 	char name[CONFIG_NAME_MAX];
 	config_vm_name(config, index, name);
 	if (vm_find(name)) {
-		log_error("%s: not created: there is a VM of that name", name);
+		log_error("%s: not created: there is a VM of that name: expected the name of one that is not "
+			  "there",
+			  name);
 		return ERR_EXIST;
 	}
 	int rc = admit(config, name);
@@ -400,6 +402,7 @@ static void vm_stopped(void *opaque)
 	guest_log_exits(&vm->guest);
 	vm_host.nr_alive--;
 	vm->state = VM_STOPPED;
+	vm->paused = false; /* it may have been on its way when the operator paused it */
 	switch (policy_after(vm->config, vm->guest.stop, vm->wish)) {
 	case ON_EVENT_RESTART:
 		vm_restart(vm);

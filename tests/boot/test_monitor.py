@@ -217,7 +217,7 @@ def test_wrong_input(monitor):
     m.send("create huge")
     m.log(r"error: huge: not created: memory: 900 MiB asked for, \d+ MiB left of \d+ MiB: expected less")
     m.send("create a")
-    m.log("error: a: not created: there is a VM of that name")
+    m.log("error: a: not created: there is a VM of that name: expected the name of one that is not there")
     m.ask("destroy big")
     assert m.json("info -j")["left_memory_kib"] == before["left_memory_kib"]
     assert list(m.rows()) == ["a"]
