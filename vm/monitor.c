@@ -157,6 +157,7 @@ static void cancel_line(void)
 	bool (*reader)(const char *text) = monitor.line;
 	monitor_write("^C\n", 3);
 	monitor.line = NULL;
+	monitor.rest[0] = '\0';
 	if (reader)
 		reader(NULL);
 	next_line(PROMPT);
@@ -248,7 +249,7 @@ static void serve(void *opaque)
 	u8 byte;
 	(void)opaque;
 	while (!still_waiting()) {
-		if (monitor.rest[0])
+		if (monitor.rest[0] && !monitor.line) /* they wait until a text is complete */
 			obey_rest();
 		else if (take_byte(&byte))
 			step(byte);
@@ -310,8 +311,10 @@ void monitor_left(void)
 		monitor_write("\n", 1);
 	next_line(PROMPT);
 	flush();
-	if (monitor.line)
+	if (monitor.line) {
 		monitor.line(NULL);
+		monitor.rest[0] = '\0';
+	}
 	monitor.line = NULL;
 	monitor_wake();
 }
