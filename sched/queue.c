@@ -246,11 +246,13 @@ static bool task_admit(struct sched_cpu *s, struct task *t, u64 now)
 {
 	u64 wait;
 	if (unlikely(!task_allowed(t, s))) {
-		if (t != s->resident) {
+		/* One whose stack is in use here idles on it, or yields this moment and lost its affinity
+		 * while another was evicted: it goes when it yields the next time. */
+		if (!task_on_cpu(t)) {
 			task_evict(s, t);
 			return false;
 		}
-		queue_resched(s); /* its stack is in use here: it goes when it yields */
+		queue_resched(s);
 	}
 	queue_remove(s, t);
 	if (likely(group_budget(t->group, now, &wait)))

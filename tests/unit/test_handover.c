@@ -137,6 +137,50 @@ static void test_an_idle_cpu_is_offered_who_yields(void **state)
 	sim_teardown();
 }
 
+static struct sim_task *pinned_too;
+
+/* On the way out of this CPU, without its lock: the operator goes on with vcpu-pin. */
+static void pin_the_next(struct task *t)
+{
+	(void)t;
+	assert_int_equal(task_set_affinity(&pinned_too->task, BIT(1)), 0);
+}
+
+static void test_who_yields_is_not_given_away_on_his_stack(void **state)
+{
+	(void)state;
+	sim_setup("bvt", 2);
+	for (unsigned i = 0; i < 3; i++)
+		(void)task_new();
+	while (!sim_current(1))
+		sim_step(1);
+	while (!sim_current(0))
+		sim_step(0);
+	struct sim_task *a = pinned_too = sim_current(0), *b = &sim_task[0];
+	while (b == a || b == sim_current(1))
+		b++;
+	assert_true(b->task.queued && b->task.cpu == sim_cpu[0].sched);
+	shim_tsc += 6 * MS;
+	sim_on(0);
+	b->task.portable = false; /* its state is here */
+	b->task.leave = pin_the_next;
+	assert_int_equal(task_set_affinity(&b->task, BIT(1)), 0);
+	assert_true(task_should_yield());
+	task_yield();
+	assert_ptr_equal(b->task.cpu, sim_cpu[1].sched);
+	/* It still runs here, so here it is, and is asked to go. */
+	assert_ptr_equal(sim_current(0), a);
+	assert_ptr_equal(a->task.cpu, sim_cpu[0].sched);
+	assert_false(a->task.portable);
+	assert_true(task_should_yield());
+	task_yield();
+	task_left(self());
+	sim_dispatch(0);
+	assert_ptr_equal(a->task.cpu, sim_cpu[1].sched);
+	assert_false(task_on_cpu(&a->task));
+	sim_teardown();
+}
+
 /* ---- linger ---- */
 static struct sim_task *sleeper;
 static unsigned halts;
@@ -264,6 +308,7 @@ int main(void)
 	    cmocka_unit_test(test_who_gives_way_goes_behind_the_next_once),
 	    cmocka_unit_test(test_work_and_timers_go_by_the_scheduler),
 	    cmocka_unit_test(test_an_idle_cpu_is_offered_who_yields),
+	    cmocka_unit_test(test_who_yields_is_not_given_away_on_his_stack),
 	    cmocka_unit_test(test_who_lingers_comes_back_without_a_switch),
 	    cmocka_unit_test(test_a_cap_does_not_keep_the_cpu_awake),
 	    cmocka_unit_test(test_who_lingers_makes_room_for_another),
