@@ -136,12 +136,10 @@ static void wait_for_fire(const struct sched_cpu *s, const struct timer *t)
 		cpu_relax();
 }
 
-bool timer_cancel(struct timer *t)
+/* True when it was armed there. */
+static bool cancel_on(struct sched_cpu *s, struct timer *t)
 {
-	struct sched_cpu *s = __atomic_load_n(&t->cpu, __ATOMIC_ACQUIRE);
 	bool was_armed = false;
-	if (!s)
-		return false;
 	spin_lock(&s->timer_lock);
 	if (t->cpu == s) { /* else it has fired meanwhile */
 		was_armed = t->armed;
@@ -153,8 +151,18 @@ bool timer_cancel(struct timer *t)
 	spin_unlock(&s->timer_lock);
 	if (s == self())
 		timer_update_next(s);
-	if (!t->lock)
-		wait_for_fire(s, t);
+	return was_armed;
+}
+
+bool timer_cancel(struct timer *t)
+{
+	bool was_armed = false;
+	for (struct sched_cpu *s; (s = __atomic_load_n(&t->cpu, __ATOMIC_ACQUIRE));) {
+		was_armed |= cancel_on(s, t);
+		if (t->lock)
+			break;
+		wait_for_fire(s, t); /* it may have armed the timer again */
+	}
 	return was_armed;
 }
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The deadline queue of a CPU: order, arming again, cancelling, handlers that do either. */
+#include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -236,6 +238,60 @@ static void many_periods(void **state)
 		assert_in_range(counts[i], (200000 - 200) / (1000 + i) - 1, 200000 / (1000 + i));
 }
 
+/* ---- cancelled from another CPU while it fires, and then armed again by its own handler ---- */
+static struct sched_cpu other_sched;
+static struct cpu other_cpu = {.sched = &other_sched};
+static pthread_t canceller;
+static bool held, release;
+
+static void *cancel_it(void *opaque)
+{
+	(void)timer_cancel(opaque);
+	return NULL;
+}
+
+/* The canceller stands still in it: this_cpu() is one for all threads here. */
+static void hold(int signal)
+{
+	(void)signal;
+	__atomic_store_n(&held, true, __ATOMIC_SEQ_CST);
+	while (!__atomic_load_n(&release, __ATOMIC_SEQ_CST))
+		cpu_relax();
+}
+
+static void be_cancelled_and_arm(unsigned i)
+{
+	fake_cpu = &other_cpu;
+	assert_int_equal(pthread_create(&canceller, NULL, cancel_it, &timers[i]), 0);
+	while (timer_is_known(&timers[i]))
+		cpu_relax();
+	assert_int_equal(pthread_kill(canceller, SIGUSR1), 0);
+	while (!__atomic_load_n(&held, __ATOMIC_SEQ_CST))
+		cpu_relax();
+	fake_cpu = &cpu;
+	timer_set(&timers[i], 200);
+	fake_cpu = &other_cpu;
+	__atomic_store_n(&release, true, __ATOMIC_SEQ_CST);
+}
+
+static void what_a_handler_arms_is_cancelled_as_well(void **state)
+{
+	(void)state;
+	signal(SIGUSR1, hold);
+	held = release = false;
+	list_init(&other_sched.near);
+	in_handler = be_cancelled_and_arm;
+	timer_set(&timers[0], 100);
+	timer_run(100);
+	pthread_join(canceller, NULL);
+	fake_cpu = &cpu;
+	assert_false(timer_is_known(&timers[0]));
+	assert_false(timers[0].armed);
+	in_handler = NULL;
+	timer_run(200);
+	assert_int_equal(fired, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -249,6 +305,7 @@ int main(void)
 	    cmocka_unit_test_setup(random_operations_few, setup),
 	    cmocka_unit_test_setup(random_operations_many, setup),
 	    cmocka_unit_test_setup(many_periods, setup),
+	    cmocka_unit_test_setup(what_a_handler_arms_is_cancelled_as_well, setup),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
