@@ -88,6 +88,7 @@ struct sched_group {
 	i64 budget; /* ticks that the cap leaves it */
 	u64 budget_since;
 	u64 turn;          /* the tag of its next turn (rr) */
+	u32 turn_rebases;  /* as of which of sched_rebases */
 	u64 billed_unpaid; /* of `billed`, not yet in a task's virtual time; atomic */
 };
 void sched_group_init(struct sched_group *g);
@@ -138,6 +139,7 @@ struct task {
 	bool counted;   /* among its group's runnable ones */
 	bool gives_way; /* it lets the first of the queue go first, once */
 	bool unwarped;  /* it used up its warp limit */
+	u32 rebases;    /* its vt is as of which of sched_rebases */
 	u64 vt;         /* actual virtual time */
 	u64 warp_ran, unwarped_since; /* bvt */
 	u64 turn_ran;                 /* rr: of its turn */

@@ -84,6 +84,14 @@ static inline struct task *queue_first(const struct sched_cpu *s)
 /* Whether a task waits on another CPU that this one should rather run than the one with that key. */
 bool queue_elsewhere(const struct sched_cpu *s, u64 key);
 
+/* ---- rebase.c: before virtual time ends, all of it goes back ---- */
+extern u32 sched_rebases; /* how often; written with all run-queue locks */
+void rebase_start(void);  /* on the CPU that looks after it from now on */
+void rebase_now(void);
+/* The virtual time of what was in no queue, nor running; *seen: as of which of them. With a run-queue lock.
+ */
+u64 rebase_catch_up(u64 vt, u32 *seen);
+
 /* ---- vtree.c ---- */
 void vtree_insert(struct vtree *tree, struct vnode *n);
 void vtree_remove(struct vtree *tree, struct vnode *n);

@@ -88,6 +88,8 @@ void sched_run(void)
 	struct sched_cpu *s = self();
 	s->index = this_cpu()->index; /* it may have changed while CPUs were left out */
 	__atomic_fetch_or(&sched_online, BIT(s->index), __ATOMIC_RELEASE);
+	if (!s->index)
+		rebase_start();
 	for (;;) {
 		struct task *t = s->picked ? s->picked : sched_next(s);
 		s->picked = NULL;

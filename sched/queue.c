@@ -58,6 +58,8 @@ void queue_put(struct sched_cpu *s, struct task *t)
 
 void queue_ready(struct sched_cpu *s, struct task *t, enum ready_why why, u64 now)
 {
+	if (unlikely(t->rebases != sched_rebases))
+		t->vt = rebase_catch_up(t->vt, &t->rebases);
 	if (why != READY_RAN)
 		frame_enter(s, t);
 	policy->ready(t, s, why, now);

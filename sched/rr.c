@@ -11,6 +11,7 @@ static void turn_take(struct task *t, u64 earliest)
 {
 	struct sched_group *g = t->group;
 	spin_lock(&g->lock);
+	g->turn = rebase_catch_up(g->turn, &g->turn_rebases);
 	t->vt = MAX(g->turn, earliest);
 	g->turn = t->vt + TURN * VT_ONE / g->weight;
 	spin_unlock(&g->lock);
