@@ -123,7 +123,9 @@ void turn_shorten(struct sched_cpu *s, struct task *woken, u64 now)
 {
 	u64 ran = now > s->current->since ? now - s->current->since : 0;
 	u64 wait = policy->preempts(woken, s->current, ran, now);
-	if (!wait)
+	/* Another CPU's slice is its own to shorten: when there is much left of it, it ends now. */
+	bool far = s != self() && wait != NEVER && s->slice_end > now + wait + sched_const.lead;
+	if (!wait || far)
 		queue_resched(s);
 	else if (s == self() && s->slice_end == NEVER)
 		slice_set(s, now);

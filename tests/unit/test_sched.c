@@ -384,15 +384,66 @@ static void nobody_is_left_behind(void **state)
 	sim_teardown();
 }
 
+static struct sim_task *woken_from_afar;
+
+static void wake_it(struct sim_task *t)
+{
+	(void)t;
+	if (woken_from_afar->task.state != TASK_BLOCKED)
+		return;
+	woken_from_afar->left = woken_from_afar->burst;
+	woken_from_afar->woken_at = shim_tsc;
+	task_wake(&woken_from_afar->task);
+}
+
+/* Beside one that runs for over a second before a light one is to be considered; it wants a twentieth. */
+static void woken_by_another_cpu(const char *name)
+{
+	sim_setup(name, 2);
+	struct sim_task *heavy = sim_vcpu(sim_vm(256), 0, 0), *light = sim_vcpu(sim_vm(1), 0, 0);
+	struct sim_task *w = woken_from_afar = sim_vcpu(sim_vm(256), MS, 1000 * SECOND);
+	struct sim_task *afar = sim_vcpu(sim_vm(256), 20 * MS, 0);
+	afar->spun = wake_it;
+	assert_int_equal(task_set_affinity(&heavy->task, BIT(0)), 0);
+	assert_int_equal(task_set_affinity(&light->task, BIT(0)), 0);
+	assert_int_equal(task_set_affinity(&w->task, BIT(0)), 0);
+	assert_int_equal(task_set_affinity(&afar->task, BIT(1)), 0);
+	sim_run(SECOND);
+	w->longest = 0;
+	sim_mark();
+	sim_run(20 * SECOND);
+	expect_near(sim_got(w->task.group) / (double)(20 * SECOND), 0.05, 0.0005);
+	expect_near(sim_got(light->task.group) / sim_got(heavy->task.group), 1 / 256.0, 0.001);
+	assert_true(w->longest < 12 * MS);
+	sim_teardown();
+}
+
+static void a_wake_from_afar_does_not_wait_for_a_long_slice(void **state)
+{
+	(void)state;
+	woken_by_another_cpu("bvt");
+	woken_by_another_cpu("credit");
+}
+
 #define T(name) cmocka_unit_test(name)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    T(equal_spinners),           T(weighted_spinners),        T(eight_on_four_cpus),
-	    T(infeasible_weight),        T(weight_belongs_to_the_vm), T(caps),
-	    T(warp_gives_latency),       T(warp_is_borrowed),         T(change_while_running),
-	    T(a_nuisance_costs_nothing), T(leaving_is_not_free),      T(a_cap_costs_few_slices),
-	    T(virtual_time_has_no_end),  T(nobody_is_left_behind),
+	    T(equal_spinners),
+	    T(weighted_spinners),
+	    T(eight_on_four_cpus),
+	    T(infeasible_weight),
+	    T(weight_belongs_to_the_vm),
+	    T(caps),
+	    T(warp_gives_latency),
+	    T(warp_is_borrowed),
+	    T(change_while_running),
+	    T(a_nuisance_costs_nothing),
+	    T(leaving_is_not_free),
+	    T(a_cap_costs_few_slices),
+	    T(virtual_time_has_no_end),
+	    T(nobody_is_left_behind),
+	    T(a_wake_from_afar_does_not_wait_for_a_long_slice),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
