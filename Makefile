@@ -75,7 +75,7 @@ $(B)/unit/libsocle.a: $(UOBJ)
 	@rm -f $@
 	ar rcs $@ $^
 LDLIBS_test_insn_zydis := -lZydis
-$(B)/unit/test_%: tests/unit/test_%.c tests/unit/shim.c tests/unit/shim.h $(B)/unit/libsocle.a
+$(B)/unit/test_%: tests/unit/test_%.c tests/unit/shim.c $(wildcard tests/unit/*.h tests/unit/include/*.h) $(B)/unit/libsocle.a
 	@echo "  CC    $<"
 	$(CC) $(UCFLAGS) $< tests/unit/shim.c $(B)/unit/libsocle.a -lcmocka $(LDLIBS_$(@F)) -o $@
 unit: $(UTESTS)
