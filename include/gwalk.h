@@ -29,6 +29,12 @@ struct gwalk_out {
 	u32 error_code; /* of the #PF when the walk returned ERR_FAULT; CR2 is the linear address */
 };
 
+/* With 48-bit linear addresses (SDM volume 1, 3.3.7.1). */
+static inline bool is_canonical(u64 linear)
+{
+	return (u64)((i64)(linear << 16) >> 16) == linear;
+}
+
 /* Translates one address, which is canonical or 32 bits wide (segmentation has seen to that), and sets
  * accessed and dirty bits where the access is allowed. 0; ERR_FAULT: inject #PF; ERR_AGAIN: the guest
  * keeps changing the entries, let it run and try again. Page tables outside RAM read as all-ones. */

@@ -47,13 +47,16 @@ struct io_map;
 struct emulator; /* decoder cache and the state of an emulation, owned by vcpu/emulation.c */
 
 /* Registers that a VMCS does not hold. They are live in the processor while the vCPU is the last one
- * that ran on its CPU (vcpu/switch.c). */
+ * that ran on its CPU (vcpu/extra.c); what is not, or is known anyway, is said so. */
+#define VCPU_SYSCALL_MSRS 5
 struct vcpu_extra {
-	u64 star, lstar, cstar, fmask, kernel_gs_base, tsc_aux;
-	u64 dr0, dr1, dr2, dr3, dr6;
-	u64 xcr0;
-	u64 cr2;
-	void *xsave; /* pages */
+	u64 syscall[VCPU_SYSCALL_MSRS]; /* IA32_STAR, LSTAR, CSTAR, FMASK, TSC_AUX; known */
+	u64 kernel_gs_base, cr2;
+	u64 dr[4], dr6;
+	bool dr_live; /* else dr[] has DR0 to DR3, none of them is enabled, and MOV DR exits */
+	bool wide;    /* the guest has enabled more than x87 and SSE; else FXSAVE saves it all */
+	u64 xcr0;     /* known */
+	void *xsave;  /* pages */
 	unsigned xsave_order;
 };
 
@@ -206,7 +209,11 @@ void vcpu_set_cr0(struct vcpu *v, u64 value); /* unchecked, for loaders and rese
 void vcpu_set_cr4(struct vcpu *v, u64 value);
 void vcpu_set_efer(u64 value);
 unsigned vcpu_mode_bits(void); /* 16, 32 or 64: code segment size */
-unsigned vcpu_cpl(void);
+/* SS.DPL is the CPL (SDM volume 3, 25.4.1). */
+static inline unsigned vcpu_cpl(void)
+{
+	return (vmread(GUEST_SS_ACCESS_RIGHTS) >> 5) & 3;
+}
 
 /* Before guest_start(), on any CPU: makes the vCPU's VMCS current so that state can be written. */
 void vcpu_load(struct vcpu *v);

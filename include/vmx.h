@@ -211,6 +211,8 @@ static inline bool event_none(const struct vmx_events *e)
 	return !(e->vectoring_info | e->exception_info | e->nmi_pending | e->triple_fault |
 		 (e->proc & (u32)(PROC_INTERRUPT_WINDOW | PROC_NMI_WINDOW)));
 }
+/* A bit of the primary processor-based controls; all changes go this way. */
+void event_set_control(struct vmx_events *e, u32 bit, bool on);
 /* The window exits close their window again. */
 void event_close_interrupt_window(struct vmx_events *e);
 void event_close_nmi_window(struct vmx_events *e);

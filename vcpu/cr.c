@@ -3,6 +3,7 @@
  * CR4.VMXE and MCE and whatever its CPUID does not offer. SDM volume 3, 25.6.6 and 28.2.1. */
 #include "cpuid.h"
 #include "exit.h"
+#include "extra.h"
 #include "switch.h"
 #include "vcpu.h"
 #include "x86_ops.h"
@@ -191,6 +192,6 @@ void exit_xsetbv(struct vcpu *v)
 		vcpu_raise_gp(v);
 		return;
 	}
-	xsetbv(0, value); /* the register is the guest's while it runs here */
+	extra_set_xcr0(v, value);
 	vcpu_skip();
 }

@@ -35,7 +35,7 @@ int emulate_resolve_slow(struct emulate_ctx *c, bool flat, enum insn_seg seg, u6
 	if (!flat) {
 		if (c->ops->linear(c, seg, offset, size, access, &linear))
 			return -1;
-	} else if (!emulate_is_canonical(linear) || !emulate_is_canonical(linear + size - 1)) {
+	} else if (!is_canonical(linear) || !is_canonical(linear + size - 1)) {
 		return emulate_raise(c, seg == INSN_SS ? VEC_SS : VEC_GP);
 	}
 	op->size = size;

@@ -5,6 +5,7 @@
 
 #include "emulate.h"
 #include "emulate_alu.h"
+#include "gwalk.h"
 
 enum { EMULATE_RAX, EMULATE_RCX, EMULATE_RDX, EMULATE_RBX, EMULATE_RSP, EMULATE_RSI = 6, EMULATE_RDI };
 
@@ -119,11 +120,6 @@ int emulate_raise(struct emulate_ctx *c, unsigned vector);
 static inline bool emulate_is_flat(const struct emulate_ctx *c)
 {
 	return c->mode_bits == 64; /* for ES, CS, SS and DS */
-}
-
-static inline bool emulate_is_canonical(u64 linear)
-{
-	return (u64)((i64)(linear << 16) >> 16) == linear;
 }
 
 /* ---- by file ---- */

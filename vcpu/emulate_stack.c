@@ -62,7 +62,7 @@ enum emulate_result emulate_branch(struct emulate_ctx *c, const struct insn *in)
 	}
 	target = emulate_read(c, &from);
 	if (c->mode_bits == 64) {
-		if (!emulate_is_canonical(target)) {
+		if (!is_canonical(target)) {
 			emulate_raise(c, VEC_GP);
 			return emulate_faulted(c);
 		}

@@ -60,11 +60,6 @@ static bool limit_allows(const struct segment *s, u64 offset, unsigned size)
 	return last <= s->limit;
 }
 
-static bool canonical(u64 linear)
-{
-	return (u64)((i64)(linear << 16) >> 16) == linear;
-}
-
 static int op_linear(struct emulate_ctx *c, enum insn_seg seg, u64 offset, unsigned size, unsigned access,
 		     u64 *linear)
 {
@@ -72,7 +67,9 @@ static int op_linear(struct emulate_ctx *c, enum insn_seg seg, u64 offset, unsig
 	u8 vector = seg == INSN_SS ? VEC_SS : VEC_GP;
 	if (c->mode_bits == 64) {
 		*linear = offset + (seg == INSN_FS || seg == INSN_GS ? s.base : 0);
-		return canonical(*linear) && canonical(*linear + size - 1) ? 0 : fault(c, vector, true, 0, 0);
+		return is_canonical(*linear) && is_canonical(*linear + size - 1)
+			   ? 0
+			   : fault(c, vector, true, 0, 0);
 	}
 	*linear = (u32)(s.base + offset);
 	if ((s.rights & SEG_UNUSABLE) || !limit_allows(&s, offset, size))

@@ -2,6 +2,7 @@
 /* The table of exits: every basic exit reason of the SDM (volume 3, appendix C) with its handler, or
  * with the refusal chosen for it; and the handlers that are a line or two. */
 #include "exit.h"
+#include "extra.h"
 
 #include "apicv.h"
 #include "host.h"
@@ -125,7 +126,7 @@ const struct exit_row exit_table[VCPU_EXIT_REASONS] = {
     [26] = {"VMXOFF", exit_undefined},
     [27] = {"VMXON", exit_undefined},
     [28] = {"control register", exit_cr_access},
-    [29] = {"MOV DR", exit_unexpected},
+    [29] = {"MOV DR", exit_mov_dr},
     [30] = {"I/O instruction", exit_io},
     [31] = {"RDMSR", exit_rdmsr},
     [32] = {"WRMSR", exit_wrmsr},

@@ -2,8 +2,10 @@
 /* The MSR policy table: what a guest may read and write. What is not listed does not exist: #GP. */
 #include "clock.h"
 #include "exit.h"
+#include "gwalk.h"
 #include "host.h"
 #include "msr.h"
+#include "switch.h"
 #include "x86_ops.h"
 
 /* Reads as zero and takes what is written: registers that firmware and kernels touch on any PC. */
@@ -76,18 +78,26 @@ static int tsc_adjust_write(struct vcpu *v, u32 msr, u64 value)
 	return 0;
 }
 
-static int tsc_aux_read(struct vcpu *v, u32 msr, u64 *value)
+/* Each guest sets these once, so its writes may exit; then they need not be read at every switch (extra.c).
+ */
+static u64 *syscall_place(u64 *values, u32 msr)
 {
-	(void)v;
-	*value = rdmsr(msr);
+	return &values[msr == MSR_TSC_AUX ? VCPU_SYSCALL_MSRS - 1 : msr - MSR_STAR];
+}
+
+static int syscall_read(struct vcpu *v, u32 msr, u64 *value)
+{
+	*value = *syscall_place(v->extra.syscall, msr);
 	return 0;
 }
 
-static int tsc_aux_write(struct vcpu *v, u32 msr, u64 value)
+static int syscall_write(struct vcpu *v, u32 msr, u64 value)
 {
-	(void)v;
-	if (value >> 32)
+	if ((msr == MSR_LSTAR || msr == MSR_CSTAR) && !is_canonical(value))
 		return ERR_INVAL;
+	if ((msr == MSR_FMASK || msr == MSR_TSC_AUX) && value >> 32)
+		return ERR_INVAL;
+	*syscall_place(v->extra.syscall, msr) = *syscall_place(this_cpu()->vcpu->syscall, msr) = value;
 	wrmsr(msr, value);
 	return 0;
 }
@@ -204,13 +214,13 @@ const struct msr_row msr_rows[] = {
     {ONE(MSR_TSC_DEADLINE), 0, apic_read, deadline_write, "IA32_TSC_DEADLINE"},
     {MSR_X2APIC_FIRST, MSR_X2APIC_FIRST + 0x3f, 0, apic_read, apic_write, "IA32_X2APIC"},
     {ONE(MSR_EFER), MSR_PASS, NULL, NULL, "IA32_EFER"},
-    {ONE(MSR_STAR), MSR_PASS, NULL, NULL, "IA32_STAR"},
-    {ONE(MSR_LSTAR), MSR_PASS, NULL, NULL, "IA32_LSTAR"},
-    {ONE(MSR_CSTAR), MSR_PASS, NULL, NULL, "IA32_CSTAR"},
-    {ONE(MSR_FMASK), MSR_PASS, NULL, NULL, "IA32_FMASK"},
+    {ONE(MSR_STAR), MSR_PASS_READ, syscall_read, syscall_write, "IA32_STAR"},
+    {ONE(MSR_LSTAR), MSR_PASS_READ, syscall_read, syscall_write, "IA32_LSTAR"},
+    {ONE(MSR_CSTAR), MSR_PASS_READ, syscall_read, syscall_write, "IA32_CSTAR"},
+    {ONE(MSR_FMASK), MSR_PASS_READ, syscall_read, syscall_write, "IA32_FMASK"},
     {ONE(MSR_FS_BASE), MSR_PASS, NULL, NULL, "IA32_FS_BASE"},
     {ONE(MSR_GS_BASE), MSR_PASS, NULL, NULL, "IA32_GS_BASE"},
     {ONE(MSR_KERNEL_GS_BASE), MSR_PASS, NULL, NULL, "IA32_KERNEL_GS_BASE"},
-    {ONE(MSR_TSC_AUX), MSR_PASS_READ, tsc_aux_read, tsc_aux_write, "IA32_TSC_AUX"},
+    {ONE(MSR_TSC_AUX), MSR_PASS_READ, syscall_read, syscall_write, "IA32_TSC_AUX"},
 };
 const unsigned msr_nr_rows = ARRAY_SIZE(msr_rows);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Guest state in the VMCS: segments, mode, power-up values (SDM volume 3, 25.4 and table 10-1). */
 #include "exit.h"
+#include "extra.h"
 #include "switch.h"
 #include "vcpu.h"
 #include "x86.h"
@@ -36,12 +37,6 @@ unsigned vcpu_mode_bits(void)
 	if ((rights & BIT(13)) && (vmread(GUEST_EFER) & EFER_LMA))
 		return 64;
 	return rights & BIT(14) ? 32 : 16; /* real mode keeps the descriptor's D bit, "unreal" or not */
-}
-
-/* SS.DPL is the CPL (SDM volume 3, 25.4.1). */
-unsigned vcpu_cpl(void)
-{
-	return (vmread(GUEST_SS_ACCESS_RIGHTS) >> 5) & 3;
 }
 
 #define RIGHTS_DATA 0x93u /* present, read/write, accessed */
@@ -93,19 +88,7 @@ void vcpu_reset_state(struct vcpu *v)
 	vmwrite(GUEST_SYSENTER_EIP, 0);
 	vmwrite(GUEST_DEBUGCTL, 0);
 	vmwrite(GUEST_PAT, PAT_RESET);
-	switch_reset(v);
-}
-
-/* The registers of the processor itself that INIT resets. */
-static void reset_debug(void)
-{
-	write_cr2(0);
-	write_dr0(0);
-	write_dr1(0);
-	write_dr2(0);
-	write_dr3(0);
-	write_dr6(DR6_INIT);
-	vmwrite(GUEST_DEBUGCTL, 0);
+	extra_reset(v);
 }
 
 /* INIT: as power-up, but the FPU, MTRRs, SYSENTER MSRs and the TSC stay (SDM volume 3, table 10-1). */
@@ -113,7 +96,8 @@ void vcpu_accept_init(struct vcpu *v)
 {
 	lapic_init_signal(&v->lapic);
 	reset_common(v, 0xf000, 0xffff0000, 0xfff0);
-	reset_debug();
+	extra_init_signal(v);
+	vmwrite(GUEST_DEBUGCTL, 0);
 	__atomic_fetch_and(&v->attention, ~VCPU_HALTED, __ATOMIC_RELAXED);
 	v->events.vectoring_info = v->events.exception_info = 0;
 	v->events.nmi_pending = 0;

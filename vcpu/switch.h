@@ -8,6 +8,7 @@
 struct vcpu_cpu {
 	struct vcpu *loaded; /* whose VMCS is current and whose registers are live; NULL: nobody's */
 	u64 apic_deadline;   /* what the local APIC timer is armed for; ~0: unknown or nothing */
+	u64 xcr0, syscall[VCPU_SYSCALL_MSRS]; /* as the processor has them */
 };
 
 int switch_init(void);     /* on the boot CPU */
@@ -19,9 +20,6 @@ void switch_arm_apic_timer(u64 deadline);
 void switch_forget_apic_timer(void);
 /* The size and the bits of XSAVE state that guests may enable. */
 u64 switch_xcr0_allowed(void);
-int switch_create(struct vcpu_extra *x);
-void switch_destroy(struct vcpu_extra *x);
-void switch_reset(struct vcpu *v); /* power-up values; the vCPU must be loaded */
 
 void vcpu_dump(struct vcpu *v);
 void vcpu_accept_init(struct vcpu *v);

@@ -7,6 +7,7 @@
 #include "cpuid.h"
 #include "emulation.h"
 #include "exit.h"
+#include "extra.h"
 #include "guest_internal.h"
 #include "host.h"
 #include "log.h"
@@ -123,7 +124,7 @@ static int vcpu_setup(struct vcpu *v)
 	v->lapic.phys_bits = (u8)cpuid_phys_bits(v->guest->cpuid);
 	v->lapic.x2apic_allowed = true;
 	rc = stack_setup(v);
-	rc = rc ? rc : switch_create(&v->extra);
+	rc = rc ? rc : extra_create(&v->extra);
 	rc = rc ? rc : emulation_create(v);
 	rc = rc ? rc : vmcs_create(&v->vmcs, v->caps);
 	if (!rc)
@@ -138,7 +139,7 @@ static void vcpu_destroy(struct vcpu *v)
 	task_destroy(&v->task);
 	vmcs_destroy(&v->vmcs);
 	emulation_destroy(v);
-	switch_destroy(&v->extra);
+	extra_destroy(&v->extra);
 	if (v->stack)
 		stack_free(v->stack, VCPU_STACK_PAGES);
 	lapic_destroy(&v->lapic);

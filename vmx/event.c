@@ -59,9 +59,9 @@ void event_raise_nmi(struct vmx_events *e)
 		e->nmi_pending++;
 }
 
-static void window_set(struct vmx_events *e, u32 bit, bool open)
+void event_set_control(struct vmx_events *e, u32 bit, bool on)
 {
-	u32 proc = open ? e->proc | bit : e->proc & ~bit;
+	u32 proc = on ? e->proc | bit : e->proc & ~bit;
 	if (proc == e->proc)
 		return;
 	e->proc = proc;
@@ -70,12 +70,12 @@ static void window_set(struct vmx_events *e, u32 bit, bool open)
 
 void event_close_interrupt_window(struct vmx_events *e)
 {
-	window_set(e, PROC_INTERRUPT_WINDOW, false);
+	event_set_control(e, PROC_INTERRUPT_WINDOW, false);
 }
 
 void event_close_nmi_window(struct vmx_events *e)
 {
-	window_set(e, PROC_NMI_WINDOW, false);
+	event_set_control(e, PROC_NMI_WINDOW, false);
 }
 
 static void inject(u32 info, u32 code, u32 length)
@@ -162,7 +162,7 @@ bool event_prepare(struct vmx_events *e, const struct event_source *src)
 	}
 	bool waits = busy ? src->peek(src->opaque) >= 0
 			  : inject_interrupt(src, blocked & (BLOCKED_BY_STI | BLOCKED_BY_MOV_SS));
-	window_set(e, PROC_NMI_WINDOW, e->nmi_pending && !sti);
-	window_set(e, PROC_INTERRUPT_WINDOW, waits || (e->nmi_pending && sti));
+	event_set_control(e, PROC_NMI_WINDOW, e->nmi_pending && !sti);
+	event_set_control(e, PROC_INTERRUPT_WINDOW, waits || (e->nmi_pending && sti));
 	return true;
 }

@@ -16,10 +16,10 @@ static bool vmclear(hpa_t pa)
 	return !failed;
 }
 
-static bool vmptrld(hpa_t pa)
+static inline bool vmptrld(const hpa_t *pa)
 {
 	bool failed;
-	__asm__ volatile("vmptrld %1" : "=@ccbe"(failed) : "m"(pa) : "memory");
+	__asm__ volatile("vmptrld %1" : "=@ccbe"(failed) : "m"(*pa) : "memory");
 	return !failed;
 }
 
@@ -46,7 +46,7 @@ void vmcs_destroy(struct vmcs *vmcs)
 void vmcs_load(struct vmcs *vmcs)
 {
 	vmcs->active_on = this_cpu();
-	ASSERT(vmptrld(vmcs->pa));
+	ASSERT(vmptrld(&vmcs->pa));
 }
 
 void vmcs_clear(struct vmcs *vmcs)

@@ -132,16 +132,16 @@ static void every_reason_has_a_row(void **state)
 /* What becomes of a guest by each reason that has no file of its own. */
 enum outcome { UD, GP, FAIL, SKIP, GO_ON, STOP, OWN };
 static const u8 outcomes[VCPU_EXIT_REASONS] = {
-    [0] = OWN,   [1] = GO_ON, [2] = STOP,  [3] = FAIL,  [4] = FAIL,   [5] = FAIL,  [6] = FAIL,  [7] = GO_ON,
-    [8] = GO_ON, [9] = OWN,   [10] = OWN,  [11] = UD,   [12] = SKIP,  [13] = SKIP, [14] = FAIL, [15] = GP,
-    [16] = FAIL, [17] = UD,   [18] = SKIP, [19] = UD,   [20] = UD,    [21] = UD,   [22] = UD,   [23] = UD,
-    [24] = UD,   [25] = UD,   [26] = UD,   [27] = UD,   [28] = OWN,   [29] = FAIL, [30] = OWN,  [31] = OWN,
-    [32] = OWN,  [33] = FAIL, [34] = FAIL, [35] = FAIL, [36] = UD,    [37] = FAIL, [38] = FAIL, [39] = UD,
-    [40] = SKIP, [41] = FAIL, [42] = FAIL, [43] = OWN,  [44] = OWN,   [45] = OWN,  [46] = FAIL, [47] = FAIL,
-    [48] = OWN,  [49] = OWN,  [50] = UD,   [51] = FAIL, [52] = GO_ON, [53] = UD,   [54] = SKIP, [55] = OWN,
-    [56] = OWN,  [57] = FAIL, [58] = FAIL, [59] = UD,   [60] = UD,    [61] = FAIL, [62] = FAIL, [63] = UD,
-    [64] = UD,   [65] = UD,   [66] = FAIL, [67] = UD,   [68] = UD,    [69] = UD,   [70] = UD,   [71] = FAIL,
-    [72] = UD,   [73] = UD,   [74] = FAIL, [75] = FAIL, [76] = UD,    [77] = UD,   [78] = UD,   [79] = UD,
+    [0] = OWN,   [1] = GO_ON, [2] = STOP,  [3] = FAIL,  [4] = FAIL,   [5] = FAIL,   [6] = FAIL,  [7] = GO_ON,
+    [8] = GO_ON, [9] = OWN,   [10] = OWN,  [11] = UD,   [12] = SKIP,  [13] = SKIP,  [14] = FAIL, [15] = GP,
+    [16] = FAIL, [17] = UD,   [18] = SKIP, [19] = UD,   [20] = UD,    [21] = UD,    [22] = UD,   [23] = UD,
+    [24] = UD,   [25] = UD,   [26] = UD,   [27] = UD,   [28] = OWN,   [29] = GO_ON, [30] = OWN,  [31] = OWN,
+    [32] = OWN,  [33] = FAIL, [34] = FAIL, [35] = FAIL, [36] = UD,    [37] = FAIL,  [38] = FAIL, [39] = UD,
+    [40] = SKIP, [41] = FAIL, [42] = FAIL, [43] = OWN,  [44] = OWN,   [45] = OWN,   [46] = FAIL, [47] = FAIL,
+    [48] = OWN,  [49] = OWN,  [50] = UD,   [51] = FAIL, [52] = GO_ON, [53] = UD,    [54] = SKIP, [55] = OWN,
+    [56] = OWN,  [57] = FAIL, [58] = FAIL, [59] = UD,   [60] = UD,    [61] = FAIL,  [62] = FAIL, [63] = UD,
+    [64] = UD,   [65] = UD,   [66] = FAIL, [67] = UD,   [68] = UD,    [69] = UD,    [70] = UD,   [71] = FAIL,
+    [72] = UD,   [73] = UD,   [74] = FAIL, [75] = FAIL, [76] = UD,    [77] = UD,    [78] = UD,   [79] = UD,
 };
 
 static void check_outcome(unsigned reason)

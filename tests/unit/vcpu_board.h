@@ -14,6 +14,8 @@
 #include "fake_cpu.h"
 #include "vcpu.h"
 #include "vcpu/exit.h"
+#include "vcpu/extra.h"
+#include "vcpu/switch.h"
 #include "x86.h"
 
 #define BOARD_RAM ((u64)1 << 20)
@@ -21,6 +23,8 @@
 static struct guest board_guest;
 static struct vcpu board_vcpu;
 static struct vmx_caps board_caps;
+static struct vcpu_cpu board_here;
+static struct cpu board_cpu;
 static u64 board_regs[VMX_FRAME_REGS];
 static unsigned board_failed;      /* guest_fail() */
 static enum guest_stop board_stop; /* guest_stop() */
@@ -49,7 +53,7 @@ void vmx_invvpid_single(u16 vpid)
 	board_invvpids++;
 }
 
-/* ---- the local APIC and the registers that only vcpu/switch.c knows ---- */
+/* ---- the local APIC and the registers that only vcpu/extra.c knows ---- */
 static u8 board_cr8;
 static int board_isr = -1; /* highest vector in service */
 static u64 board_deadline, board_xcr0_allowed = XCR0_X87 | XCR0_SSE | XCR0_AVX;
@@ -65,7 +69,23 @@ u64 switch_xcr0_allowed(void)
 	return board_xcr0_allowed;
 }
 
-void switch_reset(struct vcpu *v)
+void extra_reset(struct vcpu *v)
+{
+	(void)v;
+}
+
+void extra_init_signal(struct vcpu *v)
+{
+	(void)v;
+}
+
+void extra_set_xcr0(struct vcpu *v, u64 value)
+{
+	assert_ptr_equal(v, &board_vcpu);
+	fake_registers.xcr0 = value;
+}
+
+void exit_mov_dr(struct vcpu *v)
 {
 	(void)v;
 }
@@ -153,6 +173,9 @@ static inline int board_setup(void **state)
 	assert_int_equal(ept_init(&board_guest.ept, &opt), 0);
 	gmem_init(&board_guest.mem, &board_guest.ept, 0, 1000);
 	assert_int_equal(gmem_add_slot(&board_guest.mem, 0, BOARD_RAM, 0), 0);
+	if (!fake_cpu)
+		fake_cpu = &board_cpu;
+	fake_cpu->vcpu = &board_here;
 	board_vcpu.guest = &board_guest;
 	board_vcpu.caps = &board_caps;
 	board_vcpu.regs = board_regs;

@@ -198,13 +198,13 @@ void vcpu_unload(struct vcpu *v)
 	(void)v;
 }
 
-int switch_create(struct vcpu_extra *x)
+int extra_create(struct vcpu_extra *x)
 {
 	x->xsave = heap_alloc(64);
 	return x->xsave ? 0 : ERR_NOMEM;
 }
 
-void switch_destroy(struct vcpu_extra *x)
+void extra_destroy(struct vcpu_extra *x)
 {
 	heap_free(x->xsave);
 	x->xsave = NULL;
@@ -220,7 +220,22 @@ int switch_init_cpu(void)
 	return 0;
 }
 
-void switch_reset(struct vcpu *v)
+void extra_reset(struct vcpu *v)
+{
+	(void)v;
+}
+
+void extra_init_signal(struct vcpu *v)
+{
+	(void)v;
+}
+
+void extra_set_xcr0(struct vcpu *v, u64 value)
+{
+	(void)v, (void)value;
+}
+
+void exit_mov_dr(struct vcpu *v)
 {
 	(void)v;
 }
