@@ -36,6 +36,12 @@ static inline u64 warp_of(struct task *t, u64 now)
 	return likely(!t->group->warp) ? 0 : warp_now(t, now);
 }
 
+/* A function of its own, so that the others need no frame. */
+__attribute__((noinline)) static void ready_warped(struct task *t, u64 now)
+{
+	t->node.key = t->vt - warp_now(t, now);
+}
+
 static void bvt_ready(struct task *t, const struct sched_cpu *s, enum ready_why why, u64 now)
 {
 	if (why == READY_WOKEN) {
@@ -43,7 +49,10 @@ static void bvt_ready(struct task *t, const struct sched_cpu *s, enum ready_why 
 		if (!t->unwarped)
 			t->warp_ran = 0; /* it has unwarped itself */
 	}
-	t->node.key = t->vt - warp_of(t, now);
+	if (likely(!t->group->warp))
+		t->node.key = t->vt;
+	else
+		ready_warped(t, now);
 }
 
 static void bvt_ran(struct task *t, u64 ticks, u64 vticks, u64 now)
@@ -59,18 +68,30 @@ static void bvt_ran(struct task *t, u64 ticks, u64 vticks, u64 now)
 	}
 }
 
-/* Until it is the allowance ahead of the next one, or its warp is used up. */
-static u64 bvt_slice(struct task *t, const struct task *next, u64 now)
+/* Until it is the allowance ahead of the next one. */
+static inline u64 slice_from(u64 own, const struct sched_group *g, const struct task *next)
 {
-	u64 own = t->vt - warp_of(t, now), slice = ALLOWANCE;
+	if (!next || next->node.key <= own)
+		return ALLOWANCE;
+	return ALLOWANCE + (next->node.key - own) * g->weight / (VT_ONE * MAX(g->runnable, 1u));
+}
+
+/* Or its warp is used up. */
+__attribute__((noinline)) static u64 slice_warped(struct task *t, const struct task *next, u64 now)
+{
 	const struct sched_group *g = t->group;
-	if (next && next->node.key > own)
-		slice += (next->node.key - own) * g->weight / (VT_ONE * MAX(g->runnable, 1u));
-	if (g->warp && g->warp_limit && !t->unwarped) {
+	u64 slice = slice_from(t->vt - warp_now(t, now), g, next);
+	if (g->warp_limit && !t->unwarped) {
 		u64 limit = us_to_ticks(g->warp_limit);
 		slice = MIN(slice, limit > t->warp_ran ? limit - t->warp_ran : 1);
 	}
 	return slice;
+}
+
+static u64 bvt_slice(struct task *t, const struct task *next, u64 now)
+{
+	const struct sched_group *g = t->group;
+	return likely(!g->warp) ? slice_from(t->vt, g, next) : slice_warped(t, next, now);
 }
 
 static u64 bvt_preempts(struct task *woken, struct task *current, u64 ran, u64 now)

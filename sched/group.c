@@ -10,26 +10,6 @@ void sched_group_init(struct sched_group *g)
 	*g = (struct sched_group){.weight = SCHED_WEIGHT_DEFAULT};
 }
 
-/* With the lock. The virtual clock of a group is what a task that runs all the time is charged: faster
- * the more tasks share the weight. */
-static void clock_advance(struct sched_group *g, u64 now)
-{
-	if (now <= g->clock_since)
-		return;
-	if (g->runnable)
-		g->clock += (now - g->clock_since) * VT_ONE * g->runnable / g->weight;
-	g->clock_since = now;
-}
-
-u64 group_clock(struct sched_group *g, u64 now)
-{
-	spin_lock(&g->lock);
-	clock_advance(g, now);
-	u64 clock = g->clock;
-	spin_unlock(&g->lock);
-	return clock;
-}
-
 void group_count(struct task *t, bool runnable, u64 now)
 {
 	struct sched_group *g = t->group;
@@ -37,7 +17,7 @@ void group_count(struct task *t, bool runnable, u64 now)
 		return;
 	t->counted = runnable;
 	spin_lock(&g->lock);
-	clock_advance(g, now);
+	group_clock_advance(g, now);
 	if (runnable)
 		g->runnable++;
 	else
@@ -66,10 +46,8 @@ static void budget_grow(struct sched_group *g, u64 now)
 	g->budget = MIN(g->budget, cap_most(g));
 }
 
-void group_spend(struct sched_group *g, u64 ticks, u64 now)
+void group_spend_budget(struct sched_group *g, u64 ticks, u64 now)
 {
-	if (!g->cap)
-		return;
 	spin_lock(&g->lock);
 	budget_grow(g, now);
 	g->budget -= (i64)ticks;
@@ -85,18 +63,27 @@ static u64 budget_lasts(i64 budget, unsigned cap)
 	return MAX(ticks, CAP_SLICE);
 }
 
-u64 group_budget_left(struct sched_group *g, u64 now, u64 *wait)
+static i64 budget_now(struct sched_group *g, u64 now)
 {
-	unsigned cap = g->cap;
-	if (unlikely(!cap)) /* it was taken away this moment */
-		return NEVER;
 	spin_lock(&g->lock);
 	budget_grow(g, now);
-	i64 budget = g->budget, resume = cap_most(g) / 4;
+	i64 budget = g->budget;
 	spin_unlock(&g->lock);
-	/* Not for a few instructions. Far below the most: nothing is lost while it waits for a CPU then. */
-	*wait = budget < resume ? (u64)(resume - budget) * 100 / cap : 0;
-	return budget_lasts(budget, cap);
+	return budget;
+}
+
+u64 group_budget_left(struct sched_group *g, u64 now)
+{
+	unsigned cap = g->cap; /* 0: it was taken away this moment */
+	return cap ? budget_lasts(budget_now(g, now), cap) : NEVER;
+}
+
+/* Not for a few instructions. Far below the most: nothing is lost while it waits for a CPU then. */
+u64 group_wait(struct sched_group *g, u64 now)
+{
+	unsigned cap = g->cap;
+	i64 resume = cap_most(g) / 4, budget = cap ? budget_now(g, now) : resume;
+	return budget < resume ? (u64)(resume - budget) * 100 / cap : 0;
 }
 
 /* ---- parameters ---- */
@@ -136,7 +123,7 @@ int sched_set(struct sched_group *g, const char *name, u64 value, char *why, siz
 		return ERR_INVAL;
 	}
 	spin_lock(&g->lock);
-	clock_advance(g, tsc_now());
+	group_clock_advance(g, tsc_now());
 	if (p->offset == offsetof(struct sched_group, cap) && !g->cap)
 		g->budget = 0; /* it begins now */
 	*(unsigned *)((char *)g + p->offset) = (unsigned)value;

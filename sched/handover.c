@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From one task straight to the next, past the scheduler's stack, where nothing but this CPU's queue has to
  * be asked. The one that left is free for other CPUs once the next has arrived on its own stack. */
-#include "internal.h"
+#include "turn.h"
 
 /* Whether it is free for other CPUs; its state is then in memory. */
 bool task_unload(struct task *t)
 {
 	u64 affinity = __atomic_load_n(&t->affinity, __ATOMIC_RELAXED);
-	bool leaves = cpu_count() > 1 && (affinity & (affinity - 1));
+	bool leaves = !sched_alone() && (affinity & (affinity - 1));
 	if (leaves && t->leave)
 		t->leave(t);
 	return leaves;
@@ -26,28 +26,64 @@ void task_arrived(void)
 }
 
 /* Timers, work and other CPUs are looked at on the scheduler's stack. */
-static bool queue_only(const struct sched_cpu *s, const struct task *t, u64 now)
+static inline bool queue_only(const struct sched_cpu *s, const struct task *t, u64 now)
 {
 	if (__atomic_load_n(&s->first_deadline, __ATOMIC_RELAXED) <= now || !list_empty(&s->work))
 		return false;
-	return cpu_count() == 1 || (task_allowed(t, s) && queue_alone(s, t));
+	return sched_alone() || (task_allowed(t, s) && queue_alone(s, t));
+}
+
+/* t waits in the place of the first of the queue. */
+static inline void change_places(struct sched_cpu *s, struct task *t, struct task *next)
+{
+	vtree_replace_first(&s->ready, &t->node);
+	next->queued = false;
+	t->queued = true;
+	__atomic_store_n(&s->first_key, s->ready.first->key, __ATOMIC_RELAXED);
+}
+
+/* The running task yields where nothing but this CPU's queue has to be asked: the task whose turn has begun,
+ * or goes on. NULL: it is not as simple as that, and it has only been charged. */
+static inline struct task *turn_pass(struct sched_cpu *s, struct task *t, u64 now)
+{
+	struct task *next = queue_first(s);
+	charge(s, now, 0); /* the next one is charged from here on: no way is nobody's */
+	if (unlikely(!queue_only(s, t, now)))
+		return NULL;
+	policy->ready(t, s, READY_RAN, now);
+	if (next && t->gives_way) /* equal keys keep their order */
+		t->node.key = MAX(t->node.key, next->node.key);
+	bool stays = !next || t->node.key < next->node.key;
+	struct task *chosen = stays ? t : next;
+	if (unlikely(!task_allowed(chosen, s) || !group_budget(chosen->group, now)))
+		return NULL;
+	t->gives_way = false;
+	if (stays) {
+		svt_update(s, t);
+		slice_set(s, now);
+		return t;
+	}
+	times_change(t, now, TASK_RUNNING, TASK_READY);
+	times_change(next, now, TASK_READY, TASK_RUNNING);
+	change_places(s, t, next);
+	s->way = 0;
+	become_current(s, next, now, next->group == t->group ? s->run_clock : group_clock(next->group, now));
+	return next;
 }
 
 void task_yield(void)
 {
 	struct sched_cpu *s = self();
-	struct task *t = s->current, *next = NULL;
+	struct task *t = s->current;
 	u64 now = tsc_now();
 	spin_lock(&s->lock);
-	turn_end(s, TASK_READY, now);
+	bool asked = __atomic_load_n(&s->resched, __ATOMIC_RELAXED);
 	resched_clear(s);
-	bool direct = queue_only(s, t, now);
-	if (direct) {
-		queue_insert(s, t, READY_RAN, now);
-		next = queue_take_locked(s, now);
-	}
+	struct task *next = turn_pass(s, t, now);
+	if (unlikely(!next))
+		turn_end(s, TASK_READY, !asked, now);
 	spin_unlock(&s->lock);
-	if (!next) {
+	if (unlikely(!next)) {
 		task_leave(s, t);
 	} else if (next != t) {
 		s->left_portable = task_unload(t);

@@ -66,13 +66,17 @@ void queue_place(struct task *t, enum ready_why why);
 void queue_place_locked(struct sched_cpu *s, struct task *t, enum ready_why why, u64 now);
 /* The fire() of a task's `unpark`. */
 void queue_unpark(void *opaque);
-/* The first of this CPU's queue that may run, taken out of it and made the current one; with the lock. */
-struct task *queue_take_locked(struct sched_cpu *s, u64 now);
 /* No other CPU idles or has tasks that this one should take when t, which may move, is about to wait here. */
 bool queue_alone(const struct sched_cpu *s, const struct task *t);
 /* This CPU's next task, taken out of its queue and made the current one; NULL: there is none. */
 struct task *queue_take(struct sched_cpu *s);
 
+/* No other CPU takes tasks, or has any. */
+static inline bool sched_alone(void)
+{
+	u64 online = __atomic_load_n(&sched_online, __ATOMIC_RELAXED);
+	return !(online & (online - 1));
+}
 static inline struct task *task_of(struct vnode *n)
 {
 	return n ? list_entry(n, struct task, node) : NULL;
@@ -96,19 +100,56 @@ u64 rebase_catch_up(u64 vt, u32 *seen);
 void vtree_insert(struct vtree *tree, struct vnode *n);
 void vtree_remove(struct vtree *tree, struct vnode *n);
 struct vnode *vtree_next(const struct vnode *n);
+/* The first one goes and n comes, which is not before it. */
+static inline void vtree_replace_first(struct vtree *tree, struct vnode *n)
+{
+	struct vnode *first = tree->first;
+	if (likely(tree->root == first && !first->right)) { /* the only one */
+		n->left = n->right = n->parent = NULL;
+		n->rank = ~(u32)0;
+		tree->root = tree->first = n;
+		return;
+	}
+	vtree_remove(tree, first);
+	vtree_insert(tree, n);
+}
 
 /* ---- group.c ---- */
-/* The virtual time that a task of the group ages by between two readings, if it runs all the time. */
-u64 group_clock(struct sched_group *g, u64 now);
+/* With the lock. The virtual clock of a group is what a task that runs all the time is charged: faster
+ * the more tasks share the weight. */
+static inline void group_clock_advance(struct sched_group *g, u64 now)
+{
+	if (now <= g->clock_since)
+		return;
+	if (g->runnable)
+		g->clock += (now - g->clock_since) * VT_ONE * g->runnable / g->weight;
+	g->clock_since = now;
+}
+
+/* What a task of the group ages by between two readings, if it runs all the time. */
+static inline u64 group_clock(struct sched_group *g, u64 now)
+{
+	spin_lock(&g->lock);
+	group_clock_advance(g, now);
+	u64 clock = g->clock;
+	spin_unlock(&g->lock);
+	return clock;
+}
 u64 group_vticks(const struct sched_group *g, u64 ticks);
 /* Whether the task counts among those that share the weight. */
 void group_count(struct task *t, bool runnable, u64 now);
-void group_spend(struct sched_group *g, u64 ticks, u64 now);
-u64 group_budget_left(struct sched_group *g, u64 now, u64 *wait);
-/* Ticks that the cap leaves it, ~0 without one; at 0, *wait ticks until it may go on. */
-static inline u64 group_budget(struct sched_group *g, u64 now, u64 *wait)
+void group_spend_budget(struct sched_group *g, u64 ticks, u64 now);
+static inline void group_spend(struct sched_group *g, u64 ticks, u64 now)
 {
-	return likely(!g->cap) ? NEVER : group_budget_left(g, now, wait);
+	if (unlikely(g->cap))
+		group_spend_budget(g, ticks, now);
+}
+u64 group_budget_left(struct sched_group *g, u64 now);
+/* Ticks that the cap leaves it, ~0 without one; at 0, group_wait() ticks until it may go on. */
+u64 group_wait(struct sched_group *g, u64 now);
+static inline u64 group_budget(struct sched_group *g, u64 now)
+{
+	return likely(!g->cap) ? NEVER : group_budget_left(g, now);
 }
 
 /* ---- turn.c: the turn of the running task; all with the lock ---- */
@@ -118,7 +159,8 @@ void turn_catch_up(struct sched_cpu *s);
 void turn_begin(struct sched_cpu *s, struct task *t, u64 now);
 /* Charges the running task up to now. */
 void turn_charge(struct sched_cpu *s, u64 now);
-void turn_end(struct sched_cpu *s, enum task_state state, u64 now);
+/* freely: of its own accord. */
+void turn_end(struct sched_cpu *s, enum task_state state, bool freely, u64 now);
 /* Another task waits now: the slice may end sooner. */
 void turn_shorten(struct sched_cpu *s, struct task *woken, u64 now);
 void turn_over(struct sched_cpu *s); /* its slice is; without the lock */
@@ -141,6 +183,44 @@ bool turn_block(struct sched_cpu *s, struct task *t, bool lingers);
 void task_leave(struct sched_cpu *s, struct task *t);
 
 /* ---- times.c ---- */
+/* The TSCs of two CPUs may disagree by a little: time does not run backwards. */
+static inline u64 ticks_between(u64 since, u64 now)
+{
+	return now > since ? now - since : 0;
+}
+static inline void ticks_add(struct task_times *times, enum task_state state, u64 ticks)
+{
+	if (state == TASK_RUNNING)
+		times->run += ticks;
+	else if (state == TASK_READY)
+		times->ready += ticks;
+	else if (state == TASK_BLOCKED)
+		times->blocked += ticks;
+}
+static inline void seq_begin(u32 *seq)
+{
+	__atomic_store_n(seq, *seq + 1, __ATOMIC_RELAXED);
+	__atomic_thread_fence(__ATOMIC_RELEASE); /* the odd count before what follows */
+}
+static inline void seq_end(u32 *seq)
+{
+	__atomic_store_n(seq, *seq + 1, __ATOMIC_RELEASE);
+}
+/* As times_account(), from a state that is known. */
+static inline void times_change(struct task *t, u64 now, enum task_state from, enum task_state to)
+{
+	seq_begin(&t->times_seq);
+	u64 ticks = ticks_between(t->since, now);
+	if (from == TASK_RUNNING) {
+		u64 hypervisor = t->hypervisor > 0 ? MIN((u64)t->hypervisor, ticks) : 0;
+		t->times.hypervisor += hypervisor;
+		ticks -= hypervisor;
+	}
+	ticks_add(&t->times, from, ticks);
+	t->since = MAX(now, t->since);
+	t->state = to;
+	seq_end(&t->times_seq);
+}
 /* The time of this CPU since it was last called is its own: the scheduler's, or idle. */
 void times_cpu(struct sched_cpu *s, u64 now, bool idle);
 /* The task changes its state now: the time since the last change is accounted. With the lock of t->cpu. */
@@ -160,8 +240,16 @@ void task_arrived(void);
 void work_run(struct sched_cpu *s);
 
 /* ---- timer.c ---- */
-/* After resched or slice_end has changed: next_deadline follows. On this CPU. */
-void timer_update_next(struct sched_cpu *s);
+/* After resched or slice_end has changed: next_deadline follows. It is this CPU's own, so no lock: a timer
+ * that another CPU cancels makes it too early, which costs a look. A task that is to give up the CPU is a
+ * deadline that has passed. */
+static inline void timer_update_next(struct sched_cpu *s)
+{
+	u64 next = MIN(__atomic_load_n(&s->first_deadline, __ATOMIC_RELAXED), s->slice_end);
+	if (unlikely(__atomic_load_n(&s->resched, __ATOMIC_RELAXED)))
+		next = 0;
+	__atomic_store_n(&s->next_deadline, next, __ATOMIC_RELAXED);
+}
 
 /* Before the queues are looked at: what is asked for from now on asks anew. */
 static inline void resched_clear(struct sched_cpu *s)

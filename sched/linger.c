@@ -6,11 +6,11 @@
 /* It was woken. True when its turn has begun; else it waits in the queue as others do. */
 static bool resume(struct sched_cpu *s, struct task *t)
 {
-	u64 now = tsc_now(), wait;
+	u64 now = tsc_now();
 	spin_lock(&s->lock);
 	__atomic_store_n(&s->roused, false, __ATOMIC_RELAXED);
 	group_count(t, true, now);
-	bool alone = !s->nr_ready && !t->parked && task_allowed(t, s) && group_budget(t->group, now, &wait);
+	bool alone = !s->nr_ready && !t->parked && task_allowed(t, s) && group_budget(t->group, now);
 	if (alone) {
 		queue_ready(s, t, READY_WOKEN, now);
 		turn_begin(s, t, now);

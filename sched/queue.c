@@ -246,10 +246,8 @@ void queue_unpark(void *opaque)
 /* True when the task may run; else it was taken out of the queue. */
 static bool task_admit(struct sched_cpu *s, struct task *t, u64 now)
 {
-	u64 wait;
 	if (unlikely(!task_allowed(t, s))) {
-		/* One whose stack is in use here idles on it, or yields this moment and lost its affinity
-		 * while another was evicted: it goes when it yields the next time. */
+		/* One whose stack is in use here idles on it: it goes when it yields. */
 		if (!task_on_cpu(t)) {
 			task_evict(s, t);
 			return false;
@@ -257,25 +255,13 @@ static bool task_admit(struct sched_cpu *s, struct task *t, u64 now)
 		queue_resched(s);
 	}
 	queue_remove(s, t);
-	if (likely(group_budget(t->group, now, &wait)))
+	if (likely(group_budget(t->group, now)))
 		return true;
 	t->parked = true;
 	/* Where another CPU is still at the end of queue_unpark(), waits for that; it wants no lock any more.
 	 */
-	timer_set(&t->unpark, now + wait);
+	timer_set(&t->unpark, now + group_wait(t->group, now));
 	return false;
-}
-
-/* Those that may not run leave the queue. */
-struct task *queue_take_locked(struct sched_cpu *s, u64 now)
-{
-	struct task *t;
-	while ((t = queue_first(s)))
-		if (task_admit(s, t, now)) {
-			turn_begin(s, t, now);
-			break;
-		}
-	return t;
 }
 
 bool queue_alone(const struct sched_cpu *s, const struct task *t)
@@ -288,10 +274,17 @@ bool queue_alone(const struct sched_cpu *s, const struct task *t)
 	return !queue_earliest(s, limit_of(MIN(s->first_key, t->vt)));
 }
 
+/* Those that may not run leave the queue. */
 static struct task *queue_take_own(struct sched_cpu *s)
 {
+	struct task *t;
 	spin_lock(&s->lock);
-	struct task *t = queue_take_locked(s, tsc_now());
+	u64 now = tsc_now();
+	while ((t = queue_first(s)))
+		if (task_admit(s, t, now)) {
+			turn_begin(s, t, now);
+			break;
+		}
 	spin_unlock(&s->lock);
 	return t;
 }

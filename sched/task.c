@@ -102,7 +102,7 @@ bool turn_block(struct sched_cpu *s, struct task *t, bool lingers)
 	if (woken)
 		t->woken = false;
 	else
-		turn_end(s, TASK_BLOCKED, tsc_now());
+		turn_end(s, TASK_BLOCKED, true, tsc_now());
 	if (!woken && lingers && !s->nr_ready && task_allowed(t, s)) {
 		s->resident = t;
 		__atomic_store_n(&s->rests, true, __ATOMIC_RELAXED);
@@ -130,7 +130,7 @@ void task_exit(void)
 	struct sched_cpu *s = self();
 	struct task *t = s->current;
 	spin_lock(&s->lock);
-	turn_end(s, TASK_DEAD, tsc_now());
+	turn_end(s, TASK_DEAD, true, tsc_now());
 	spin_unlock(&s->lock);
 	task_leave(s, t);
 	panic("a task that ended was run again");

@@ -104,16 +104,6 @@ static void first_update(struct sched_cpu *s)
 	__atomic_store_n(&s->first_deadline, deadline, __ATOMIC_RELAXED);
 }
 
-/* next_deadline is this CPU's own, so no lock: a timer that another CPU cancels makes it too early, which
- * costs a look. A task that is to give up the CPU is a deadline that has passed. */
-void timer_update_next(struct sched_cpu *s)
-{
-	u64 next = MIN(__atomic_load_n(&s->first_deadline, __ATOMIC_RELAXED), s->slice_end);
-	if (unlikely(__atomic_load_n(&s->resched, __ATOMIC_RELAXED)))
-		next = 0;
-	__atomic_store_n(&s->next_deadline, next, __ATOMIC_RELAXED);
-}
-
 void timer_init(struct timer *t, void (*fire)(void *opaque), void *opaque, struct spinlock *lock)
 {
 	*t = (struct timer){.fire = fire, .opaque = opaque, .lock = lock};

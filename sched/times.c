@@ -2,41 +2,6 @@
 /* Where a task's time goes: each change of its state closes an account and opens another. */
 #include "internal.h"
 
-static void times_add(struct task_times *times, enum task_state state, u64 ticks)
-{
-	switch (state) {
-	case TASK_RUNNING:
-		times->run += ticks;
-		break;
-	case TASK_READY:
-		times->ready += ticks;
-		break;
-	case TASK_BLOCKED:
-		times->blocked += ticks;
-		break;
-	case TASK_NEW:
-	case TASK_DEAD:
-		break;
-	}
-}
-
-/* The TSCs of two CPUs may disagree by a little: time does not run backwards. */
-static u64 elapsed(u64 since, u64 now)
-{
-	return now > since ? now - since : 0;
-}
-
-static void seq_begin(u32 *seq)
-{
-	__atomic_store_n(seq, *seq + 1, __ATOMIC_RELAXED);
-	__atomic_thread_fence(__ATOMIC_RELEASE); /* the odd count before what follows */
-}
-
-static void seq_end(u32 *seq)
-{
-	__atomic_store_n(seq, *seq + 1, __ATOMIC_RELEASE);
-}
-
 /* Whether what was read since the count was read is whole. */
 static bool seq_same(const u32 *seq, u32 before)
 {
@@ -46,17 +11,7 @@ static bool seq_same(const u32 *seq, u32 before)
 
 void times_account(struct task *t, u64 now, enum task_state state)
 {
-	seq_begin(&t->times_seq);
-	u64 ticks = elapsed(t->since, now);
-	if (t->state == TASK_RUNNING) {
-		u64 hypervisor = t->hypervisor > 0 ? MIN((u64)t->hypervisor, ticks) : 0;
-		t->times.hypervisor += hypervisor;
-		ticks -= hypervisor;
-	}
-	times_add(&t->times, t->state, ticks);
-	t->since = MAX(now, t->since);
-	t->state = state;
-	seq_end(&t->times_seq);
+	times_change(t, now, t->state, state);
 }
 
 void times_lend(struct task *t, u64 ticks)
@@ -70,7 +25,7 @@ void times_lend(struct task *t, u64 ticks)
 void times_cpu(struct sched_cpu *s, u64 now, bool idle)
 {
 	seq_begin(&s->times_seq);
-	*(idle ? &s->times.idle : &s->times.hypervisor) += elapsed(s->times_since, now);
+	*(idle ? &s->times.idle : &s->times.hypervisor) += ticks_between(s->times_since, now);
 	s->times_since = MAX(now, s->times_since);
 	seq_end(&s->times_seq);
 }
@@ -96,7 +51,8 @@ struct sched_cpu_times sched_cpu_times_at(unsigned index, u64 now)
 		seq = __atomic_load_n(&s->times_seq, __ATOMIC_ACQUIRE);
 		times = s->times;
 		halted = __atomic_load_n(&s->halted, __ATOMIC_RELAXED);
-		open = __atomic_load_n(&s->current, __ATOMIC_RELAXED) ? 0 : elapsed(s->times_since, now);
+		open =
+		    __atomic_load_n(&s->current, __ATOMIC_RELAXED) ? 0 : ticks_between(s->times_since, now);
 	} while (!seq_same(&s->times_seq, seq));
 	*(halted ? &times.idle : &times.hypervisor) += open;
 	return times;
@@ -119,7 +75,7 @@ struct task_times task_times_at(const struct task *t, u64 now)
 		since = t->since;
 		state = t->state;
 	} while (!seq_same(&t->times_seq, seq));
-	times_add(&times, state, elapsed(since, now));
+	ticks_add(&times, state, ticks_between(since, now));
 	return times;
 }
 

@@ -14,15 +14,15 @@ void clock_entered(struct vcpu *v); /* the duties */
 void clock_leaves(struct vcpu *v);
 
 /* The vCPU comes to a physical CPU, and leaves it. */
-static inline void clock_enter(struct vcpu *v)
+static inline void clock_enter(struct vcpu *v, u64 now)
 {
-	v->clock.entered = tsc_now();
+	v->clock.entered = now;
 	if (unlikely(__atomic_load_n(&v->clock.duties, __ATOMIC_ACQUIRE)))
 		clock_entered(v);
 }
-static inline void clock_leave(struct vcpu *v)
+static inline void clock_leave(struct vcpu *v, u64 now)
 {
-	v->clock.virtual_ticks += tsc_now() - v->clock.entered;
+	v->clock.virtual_ticks += now - v->clock.entered;
 	if (unlikely(__atomic_load_n(&v->clock.duties, __ATOMIC_ACQUIRE)))
 		clock_leaves(v);
 }

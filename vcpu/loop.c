@@ -47,7 +47,7 @@ __attribute__((noreturn)) static void vcpu_stop(struct vcpu *v)
 	struct guest *g = v->guest;
 	if (g->stop == GUEST_CRASHED)
 		vcpu_dump(v);
-	clock_leave(v);
+	clock_leave(v, tsc_now());
 	vcpu_unload(v);
 	task_exit();
 }
@@ -167,11 +167,10 @@ static bool vcpu_halted_for_ever(struct vcpu *v)
 }
 
 /* Before the task gives up its CPU: the exit up to now. */
-static void vcpu_charge_exit(struct vcpu *v)
+static inline void vcpu_charge_exit(struct vcpu *v, u64 now)
 {
-	u32 now = (u32)rdtsc();
-	v->task.hypervisor += now - v->exit_time;
-	v->exit_time = now;
+	v->task.hypervisor += (u32)now - v->exit_time;
+	v->exit_time = (u32)now;
 }
 
 /* Paused: its virtual time stands still whatever it is asked for, and an event waits until it goes on. */
@@ -184,7 +183,7 @@ __attribute__((noinline)) static void vcpu_wait_paused(struct vcpu *v)
 			vcpu_serve(v);
 			continue;
 		}
-		vcpu_charge_exit(v);
+		vcpu_charge_exit(v, tsc_now());
 		task_block();
 		v->exit_time = (u32)rdtsc();
 	}
@@ -196,9 +195,10 @@ static void vcpu_wait(struct vcpu *v)
 		guest_stop(v->guest, GUEST_HALTED, 0);
 		return;
 	}
-	clock_leave(v);
+	u64 now = tsc_now();
+	clock_leave(v, now);
 	lapic_timer_unwatch(&v->lapic);
-	vcpu_charge_exit(v);
+	vcpu_charge_exit(v, now);
 	task_linger();
 	v->exit_time = (u32)rdtsc();
 	if (unlikely(v->attention & VCPU_PAUSED))
@@ -207,7 +207,7 @@ static void vcpu_wait(struct vcpu *v)
 	if (unlikely(v->loaded_on != this_cpu())) /* while it lingered nobody took its place */
 		vcpu_load(v);
 	lapic_timer_watch(&v->lapic);
-	clock_enter(v);
+	clock_enter(v, tsc_now());
 	switch_forget_apic_timer(); /* the idle loop has armed it */
 }
 
@@ -228,16 +228,18 @@ static inline bool vcpu_arm_deadline(struct vcpu *v)
 	return true;
 }
 
-static void vcpu_leave_cpu(struct vcpu *v, void (*leave)(void))
+static inline void vcpu_leave_cpu(struct vcpu *v, void (*leave)(void))
 {
-	clock_leave(v);
+	u64 now = tsc_now();
+	clock_leave(v, now);
 	if (v->guest->nr_vcpus > 1)
 		__atomic_store_n(&v->left_user, vcpu_cpl() != 0, __ATOMIC_RELAXED);
-	vcpu_charge_exit(v);
+	vcpu_charge_exit(v, now);
 	leave();
-	v->exit_time = (u32)rdtsc();
+	now = tsc_now();
+	v->exit_time = (u32)now;
 	vcpu_load(v);
-	clock_enter(v);
+	clock_enter(v, now);
 }
 
 void vcpu_yield(struct vcpu *v)
@@ -326,7 +328,7 @@ void vcpu_run(void *opaque)
 	v->exit_time = (u32)rdtsc();
 	vcpu_load(v);
 	lapic_timer_watch(&v->lapic);
-	clock_enter(v);
+	clock_enter(v, tsc_now());
 	if (v->id == 0 && v->guest->config.prepare)
 		v->guest->config.prepare(v->guest->config.opaque, v);
 	vcpu_prepare_entry(v);

@@ -55,7 +55,7 @@ static int setup(void **state)
 	events = fake_fired = 0;
 	msr_init();
 	clock_create(v);
-	clock_enter(v);
+	clock_enter(v, tsc_now());
 	return 0;
 }
 
@@ -94,9 +94,9 @@ static u64 virtual_seen(void)
 
 static void away(u64 ns)
 {
-	clock_leave(v);
+	clock_leave(v, tsc_now());
 	fake_run_until(shim_tsc + ns);
-	clock_enter(v);
+	clock_enter(v, tsc_now());
 }
 
 static void pass(u64 ns)
@@ -215,10 +215,10 @@ static void pause(void **state)
 	pass(100);
 	u64 virt = virtual_seen(), real = real_seen();
 	clock_vm_paused(g);
-	clock_leave(v);
+	clock_leave(v, tsc_now());
 	pass(5 * SECOND);
 	clock_vm_unpaused(g);
-	clock_enter(v);
+	clock_enter(v, tsc_now());
 	assert_int_equal(virtual_seen(), virt);
 	assert_int_equal(real_seen(), real + 5 * SECOND);
 	assert_int_equal(gmem_read(&g->mem, VM_RECORD, &r, sizeof(r)), 0);
@@ -401,10 +401,10 @@ static void kvm_steal(void **state)
 	(void)state;
 	assert_int_equal(wrmsr_kvm(KVM_STEAL, 0x3041), 0);
 	assert_int_equal(board_get(0x3048, 4), 2);
-	clock_leave(v);
+	clock_leave(v, tsc_now());
 	assert_int_equal(board_get(0x3050, 1), 1); /* does not run */
 	times.ready = 12345;
-	clock_enter(v);
+	clock_enter(v, tsc_now());
 	assert_int_equal(board_get(0x3040, 8), 12345);
 	assert_int_equal(board_get(0x3050, 1), 0);
 	assert_int_equal(board_get(0x3048, 4), 4);

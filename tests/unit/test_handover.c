@@ -95,6 +95,56 @@ static void test_who_gives_way_goes_behind_the_next_once(void **state)
 	sim_teardown();
 }
 
+static void test_each_pays_for_its_own_turn(void **state)
+{
+	(void)state;
+	begin_with(1, 3);
+	struct sched_cpu *cpu = self();
+	struct sim_task *a = sim_current(0);
+	u64 vt = a->task.vt, run = task_times(&a->task).run;
+	struct task *second = queue_first(cpu);
+	shim_tsc += 10 * MS;
+	task_yield();
+	assert_int_equal(a->task.vt - vt, 10 * MS * VT_PER_TICK);
+	assert_int_equal(task_times(&a->task).run - run, 10 * MS);
+	assert_ptr_equal(cpu->current, second);
+	assert_int_equal(cpu->nr_ready, 2);
+	assert_int_equal(cpu->first_key, queue_first(cpu)->node.key);
+	assert_int_equal(cpu->slice_end - shim_tsc, policy->slice(second, queue_first(cpu), shim_tsc));
+	assert_int_equal(cpu->next_deadline, cpu->slice_end);
+	vt = second->vt, run = task_times(second).run;
+	shim_tsc += 4 * MS;
+	assert_int_equal(task_times(second).run - run, 4 * MS);
+	assert_int_equal(task_times(&a->task).ready, 4 * MS);
+	task_give_way();
+	assert_int_equal(second->vt - vt, 4 * MS * VT_PER_TICK);
+	assert_true(cpu->current != second && cpu->current != &a->task);
+	assert_int_equal(cpu->svt, cpu->current->vt);
+	sim_teardown();
+}
+
+/* The first of the queue has used up its cap: it is not given the CPU. */
+static void test_who_may_not_run_is_passed_over(void **state)
+{
+	char why[80];
+	(void)state;
+	begin_with(1, 2);
+	struct sim_task *a = sim_current(0);
+	struct task *b = queue_first(self());
+	assert_int_equal(sched_set(b->group, "cap", 10, why, sizeof(why)), 0);
+	b->group->budget = -(i64)(50 * MS);
+	b->group->budget_since = shim_tsc;
+	shim_tsc += 10 * MS;
+	task_yield();
+	assert_null(sim_current(0));
+	task_left(self());
+	sim_dispatch(0);
+	assert_ptr_equal(sim_current(0), a);
+	assert_true(b->parked && !b->queued);
+	timer_cancel(&b->unpark);
+	sim_teardown();
+}
+
 static void nothing(void *opaque)
 {
 	(void)opaque;
@@ -167,16 +217,15 @@ static void test_who_yields_is_not_given_away_on_his_stack(void **state)
 	assert_int_equal(task_set_affinity(&b->task, BIT(1)), 0);
 	assert_true(task_should_yield());
 	task_yield();
-	/* As long as its stack is in use here, so is it. */
-	assert_true(task_on_cpu(&a->task));
-	assert_ptr_equal(a->task.cpu, sim_cpu[0].sched);
-	assert_false(a->task.portable);
-	if (sim_current(0)) /* it goes when it yields the next time */
-		task_yield();
+	/* While others are looked at it waits in no queue, so nobody finds it there. */
+	assert_null(sim_current(0));
+	assert_ptr_equal(self()->leaving, &a->task);
+	assert_false(a->task.queued || a->task.portable);
+	assert_ptr_equal(b->task.cpu, sim_cpu[0].sched);
 	task_left(self());
 	sim_dispatch(0);
-	assert_ptr_equal(a->task.cpu, sim_cpu[1].sched);
 	assert_ptr_equal(b->task.cpu, sim_cpu[1].sched);
+	assert_ptr_equal(a->task.cpu, sim_cpu[1].sched);
 	assert_false(task_on_cpu(&a->task));
 	sim_teardown();
 }
@@ -306,6 +355,8 @@ int main(void)
 	    cmocka_unit_test(test_what_left_may_be_taken_by_others_when_the_next_has_arrived),
 	    cmocka_unit_test(test_who_yields_to_nobody_goes_on),
 	    cmocka_unit_test(test_who_gives_way_goes_behind_the_next_once),
+	    cmocka_unit_test(test_each_pays_for_its_own_turn),
+	    cmocka_unit_test(test_who_may_not_run_is_passed_over),
 	    cmocka_unit_test(test_work_and_timers_go_by_the_scheduler),
 	    cmocka_unit_test(test_an_idle_cpu_is_offered_who_yields),
 	    cmocka_unit_test(test_who_yields_is_not_given_away_on_his_stack),
