@@ -3,14 +3,18 @@
  * be asked. The one that left is free for other CPUs once the next has arrived on its own stack. */
 #include "turn.h"
 
-/* Whether it is free for other CPUs; its state is then in memory. */
-bool task_unload(struct task *t)
+static inline bool unload(struct task *t)
 {
 	u64 affinity = __atomic_load_n(&t->affinity, __ATOMIC_RELAXED);
 	bool leaves = !sched_alone() && (affinity & (affinity - 1));
 	if (leaves && t->leave)
 		t->leave(t);
 	return leaves;
+}
+
+bool task_unload(struct task *t)
+{
+	return unload(t);
 }
 
 void task_arrived(void)
@@ -86,7 +90,7 @@ void task_yield(void)
 	if (unlikely(!next)) {
 		task_leave(s, t);
 	} else if (next != t) {
-		s->left_portable = task_unload(t);
+		s->left_portable = unload(t);
 		s->left = t;
 		task_switch(&t->sp, next->sp);
 		task_arrived();

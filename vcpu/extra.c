@@ -180,9 +180,9 @@ void extra_save(struct vcpu_cpu *c, struct vcpu *v)
 	x->kernel_gs_base = rdmsr(MSR_KERNEL_GS_BASE);
 	x->dr6 = read_dr6();
 	x->cr2 = read_cr2();
-	if (unlikely(x->dr_live))
-		dr_save(v);
 	fpu_save(c, x);
+	if (unlikely(x->dr_live)) /* both of these last: then no other path needs a frame */
+		dr_save(v);
 }
 
 void extra_load(struct vcpu_cpu *c, struct vcpu *v)
@@ -197,9 +197,9 @@ void extra_load(struct vcpu_cpu *c, struct vcpu *v)
 	wrmsr(MSR_KERNEL_GS_BASE, x->kernel_gs_base);
 	write_dr6(x->dr6);
 	write_cr2(x->cr2);
+	fpu_load(c, x);
 	if (unlikely(x->dr_live))
 		exit_mov_dr(v);
-	fpu_load(c, x);
 }
 
 /* ---- life ---- */
