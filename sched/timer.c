@@ -197,16 +197,17 @@ void timer_destroy(struct timer *t)
 
 /* s->firing was set with the lock, so nobody frees t now. Its own lock makes a cancel that came first
  * be seen here. */
-static void timer_fire(struct sched_cpu *s, struct timer *t)
+static void timer_fire(struct sched_cpu *s, struct timer *t, u64 *since)
 {
 	if (t->lock)
 		spin_lock(t->lock);
 	if (likely(!__atomic_load_n(&s->fire_cancelled, __ATOMIC_RELAXED))) {
 		struct sched_group *group = t->group;
-		u64 start = group ? tsc_now() : 0;
 		t->fire(t->opaque);
+		u64 end = tsc_now();
 		if (group)
-			sched_charge(group, tsc_now() - start);
+			sched_charge(group, end - *since);
+		*since = end;
 	}
 	if (t->lock)
 		spin_unlock(t->lock);
@@ -219,8 +220,11 @@ static void timer_fire(struct sched_cpu *s, struct timer *t)
 void timer_run(u64 now)
 {
 	struct sched_cpu *s = self();
-	if (s->slice_end <= now)
+	u64 since = now; /* who is fired first pays for the way here */
+	if (s->slice_end <= now) {
 		turn_over(s);
+		since = tsc_now();
+	}
 	spin_lock(&s->timer_lock);
 	s->firing_end = now + 1;
 	for (struct timer *t; (t = first_of(s)) && t->deadline <= now;) {
@@ -229,7 +233,7 @@ void timer_run(u64 now)
 		s->fire_cancelled = false;
 		s->firing = t;
 		spin_unlock(&s->timer_lock);
-		timer_fire(s, t); /* returns with the lock */
+		timer_fire(s, t, &since); /* returns with the lock */
 	}
 	s->firing_end = 0;
 	first_update(s);

@@ -77,8 +77,12 @@ static void exit_protected(struct vcpu *v)
 static void exit_preemption_timer(struct vcpu *v)
 {
 	u64 now = rdtsc();
-	sched_before((u32)now - v->exit_time);
-	lapic_timer_poll(&v->lapic, now);
+	if (v->lapic.timer_due <= now) {
+		lapic_timer_poll(&v->lapic, now);
+		now = rdtsc();
+	} else {
+		sched_before((u32)now - v->exit_time);
+	}
 	timer_run(now);
 	sched_before(0);
 }

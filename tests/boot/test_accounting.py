@@ -107,4 +107,4 @@ def test_interrupts_are_for_somebody(monitor, case):
     if case == "timer":
         taken = 1 - other_rounds / rounds
         assert taken > 0.015                   # so much of the CPU was taken from a,
-        assert loud - quiet > 0.6 * taken * 4  # and the other has it on its account
+        assert loud - quiet > 0.5 * taken * 4  # and the other has it on its account, but for exit and entry themselves
