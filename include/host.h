@@ -151,6 +151,12 @@ int irq_route_isa(unsigned isa_irq, u8 vector); /* IOAPIC pin of an ISA interrup
 void apic_send_ipi(u32 apic_id, u8 vector);
 /* Arms this CPU's timer interrupt (IRQ_VECTOR_TIMER) for an absolute TSC value; ~0 disarms. */
 void apic_timer_arm(u64 tsc_deadline);
+/* The same, unless it is armed for that already. */
+static inline void apic_timer_keep(u64 tsc_deadline)
+{
+	if (unlikely(this_cpu()->timer_deadline != tsc_deadline))
+		apic_timer_arm(tsc_deadline);
+}
 
 /* ---- time ---- */
 u64 tsc_hz(void);

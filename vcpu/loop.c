@@ -208,7 +208,6 @@ static void vcpu_wait(struct vcpu *v)
 		vcpu_load(v);
 	lapic_timer_watch(&v->lapic);
 	clock_enter(v, tsc_now());
-	switch_forget_apic_timer(); /* the idle loop has armed it */
 }
 
 /* Makes the next deadline of this CPU or of the vCPU end the guest's run; false when it has passed already.
@@ -224,7 +223,7 @@ static inline bool vcpu_arm_deadline(struct vcpu *v)
 	if (likely(v->preemption_shift != NO_PREEMPTION_TIMER))
 		vmcs_write_raw(PREEMPTION_TIMER.encoding, (next - now) >> v->preemption_shift);
 	else
-		switch_arm_apic_timer(next);
+		apic_timer_keep(next);
 	return true;
 }
 

@@ -33,7 +33,6 @@ static struct cpuid_regs features_here(u32 leaf)
 static void apic_timer_fired(void *opaque)
 {
 	(void)opaque;
-	this_cpu()->vcpu->apic_deadline = ~(u64)0; /* whatever it was armed for, it no longer is */
 }
 
 static int cpu_make(void)
@@ -41,7 +40,6 @@ static int cpu_make(void)
 	struct vcpu_cpu *c = heap_alloc(sizeof(*c));
 	if (!c)
 		return ERR_NOMEM;
-	c->apic_deadline = ~(u64)0;
 	extra_init_cpu(c);
 	this_cpu()->vcpu = c;
 	return 0;
@@ -115,18 +113,4 @@ void vcpu_load(struct vcpu *v)
 	extra_load(c, v);
 	if (unlikely(v->last_cpu != this_cpu()))
 		vcpu_arrive(v);
-}
-
-void switch_forget_apic_timer(void)
-{
-	this_cpu()->vcpu->apic_deadline = ~(u64)0;
-}
-
-void switch_arm_apic_timer(u64 deadline)
-{
-	struct vcpu_cpu *c = this_cpu()->vcpu;
-	if (likely(c->apic_deadline == deadline))
-		return;
-	c->apic_deadline = deadline;
-	apic_timer_arm(deadline);
 }

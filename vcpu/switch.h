@@ -7,7 +7,6 @@
 /* What vcpu/ keeps for each CPU; struct cpu points to it. */
 struct vcpu_cpu {
 	struct vcpu *loaded; /* whose VMCS is current and whose registers are live; NULL: nobody's */
-	u64 apic_deadline;   /* what the local APIC timer is armed for; ~0: unknown or nothing */
 	u64 xcr0, syscall[VCPU_SYSCALL_MSRS]; /* as the processor has them */
 };
 
@@ -15,9 +14,6 @@ int switch_init(void);     /* on the boot CPU */
 int switch_init_cpu(void); /* on each other; ERR_NOTSUP: it has other registers or instructions */
 /* The vCPU leaves this CPU: its live registers are saved, its VMCS is cleared. */
 void vcpu_unload(struct vcpu *v);
-/* Arms this CPU's APIC timer unless it is armed for that already. */
-void switch_arm_apic_timer(u64 deadline);
-void switch_forget_apic_timer(void);
 /* The size and the bits of XSAVE state that guests may enable. */
 u64 switch_xcr0_allowed(void);
 

@@ -245,15 +245,6 @@ u64 switch_xcr0_allowed(void)
 	return 3;
 }
 
-void switch_arm_apic_timer(u64 deadline)
-{
-	(void)deadline;
-}
-
-void switch_forget_apic_timer(void)
-{
-}
-
 int vmcs_create(struct vmcs *v, const struct vmx_caps *c)
 {
 	(void)c;
