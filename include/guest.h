@@ -31,5 +31,3 @@ void guest_fail(struct guest *g, const char *fmt, ...) PRINTF(2, 3);
 const char *guest_name(const struct guest *g);
 struct gmem *guest_mem(struct guest *g);
 unsigned guest_vcpu_count(const struct guest *g);
-/* Guest time: ticks of the guest's TSC now, and its rate (the host's). */
-u64 guest_tsc(const struct guest *g);

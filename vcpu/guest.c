@@ -165,11 +165,6 @@ unsigned guest_vcpu_count(const struct guest *g)
 	return g->nr_vcpus;
 }
 
-u64 guest_tsc(const struct guest *g)
-{
-	return rdtsc() - g->tsc_start;
-}
-
 struct vcpu *guest_vcpu(struct guest *g, unsigned i)
 {
 	return g->vcpus[i];

@@ -63,12 +63,6 @@ void json_number(struct json *j, const char *key, u64 value)
 	put(j, digits);
 }
 
-void json_bool(struct json *j, const char *key, bool value)
-{
-	begin(j, key);
-	put(j, value ? "true" : "false");
-}
-
 void json_thousandths(struct json *j, const char *key, u64 value)
 {
 	char digits[32];

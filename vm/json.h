@@ -14,6 +14,5 @@ void json_open(struct json *j, const char *key, char open);
 void json_close(struct json *j, char close);
 void json_string(struct json *j, const char *key, const char *value);
 void json_number(struct json *j, const char *key, u64 value);
-void json_bool(struct json *j, const char *key, bool value);
 /* value / 1000, with three digits behind the point. */
 void json_thousandths(struct json *j, const char *key, u64 value);

@@ -46,14 +46,6 @@ gpa_t memmap_low_top(const struct memmap *map)
 	return 0;
 }
 
-bool memmap_overlaps(const struct memmap_range *used, unsigned nr_used, gpa_t base, u64 length)
-{
-	for (unsigned i = 0; i < nr_used; i++)
-		if (base < used[i].base + used[i].length && used[i].base < base + length)
-			return true;
-	return false;
-}
-
 /* The lowest base at or above from that is clear of used[]. */
 static gpa_t skip_used(const struct memmap_range *used, unsigned nr_used, gpa_t base, u64 size, u64 align)
 {

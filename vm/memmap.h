@@ -34,4 +34,3 @@ struct memmap_range {
 };
 bool memmap_find_low(const struct memmap *map, const struct memmap_range *used, unsigned nr_used, gpa_t from,
 		     u64 size, u64 align, gpa_t *found);
-bool memmap_overlaps(const struct memmap_range *used, unsigned nr_used, gpa_t base, u64 length);

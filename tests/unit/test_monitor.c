@@ -159,6 +159,21 @@ static void states(void **state)
 	nobody_left(before);
 }
 
+/* make soak does the same in a machine. */
+static void a_thousand_times(void **state)
+{
+	struct holdings before = holdings();
+	(void)state;
+	for (unsigned i = 0; i < 500; i++) {
+		ask("create a; create -p w-3; create kept; destroy w-3; destroy a");
+		crash("kept");
+		ask("reset kept; destroy kept");
+		assert_held(before);
+	}
+	assert_int_equal(vm_host.next_id, 2001);
+	nobody_left(before);
+}
+
 static u64 seed;
 
 static unsigned below(unsigned n)
@@ -217,6 +232,7 @@ int main(void)
 	    T(each_command_refuses_what_is_wrong),
 	    T(wrong_words_change_nothing),
 	    T(states),
+	    T(a_thousand_times),
 	    T(anything_leaves_nothing),
 	};
 	return cmocka_run_group_tests(tests, once, NULL);

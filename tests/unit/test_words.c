@@ -113,16 +113,13 @@ static void json(void **state)
 		json_string(&j, "na\"me", "a\\b\n\x7f");
 		json_number(&j, "id", 1844674407370955161u);
 		json_thousandths(&j, "t", 12034);
-		json_bool(&j, "up", i);
 		json_open(&j, "none", '[');
 		json_close(&j, ']');
 		json_close(&j, '}');
 	}
 	json_close(&j, ']');
-#define ROW(up)                                                                                              \
-	"{\"na\\\"me\":\"a\\\\b\\u000a\\u007f\",\"id\":1844674407370955161,\"t\":12.034,\"up\":" up          \
-	",\"none\":[]}"
-	assert_string_equal(written, "[" ROW("false") "," ROW("true") "]");
+#define ROW "{\"na\\\"me\":\"a\\\\b\\u000a\\u007f\",\"id\":1844674407370955161,\"t\":12.034,\"none\":[]}"
+	assert_string_equal(written, "[" ROW "," ROW "]");
 }
 
 int main(void)
