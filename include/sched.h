@@ -89,9 +89,17 @@ struct sched_group {
 	u64 budget_since;
 	u64 turn;          /* the tag of its next turn (rr) */
 	u32 turn_rebases;  /* as of which of sched_rebases */
+	u64 vt;            /* the latest virtual time of its tasks that are gone: new ones begin there */
+	u32 vt_rebases;    /* as turn_rebases */
 	u64 billed_unpaid; /* of `billed`, not yet in a task's virtual time; atomic */
 };
 void sched_group_init(struct sched_group *g);
+/* In the place of a group that has no tasks any more: with parameters as after sched_group_init(), but what
+ * that one owed is owed still, so that a VM gains nothing by ending and beginning again. */
+void sched_group_succeed(struct sched_group *g, const struct sched_group *past);
+/* The time that this CPU has just spent to make a group whose tasks have not begun: it is billed to the
+ * group, and its tasks begin that much later. Not while a task runs here. */
+void sched_charge_beginning(struct sched_group *g, u64 ticks);
 /* At any time, from any CPU:
  *   weight      1 .. 65535, its share in proportion to others', 256 by default
  *   cap         percent of one CPU that all its tasks together get at most, 0: no cap

@@ -110,6 +110,7 @@ struct guest_config {
 	unsigned page_order;
 	unsigned vcpus; /* 1 .. GUEST_MAX_VCPUS: as many calls of vcpu_create() will follow */
 	bool hypervisor_cpuid;
+	const struct sched_group *past; /* of the VM's life before this one, NULL: none; for guest_create() */
 	/* Called on the boot CPU's scheduler stack when the last vCPU has stopped and left its stack. */
 	void (*stopped)(void *opaque);
 	void *opaque;

@@ -10,6 +10,27 @@ void sched_group_init(struct sched_group *g)
 	*g = (struct sched_group){.weight = SCHED_WEIGHT_DEFAULT};
 }
 
+void sched_group_succeed(struct sched_group *g, const struct sched_group *past)
+{
+	sched_group_init(g);
+	g->vt = past->vt;
+	g->vt_rebases = past->vt_rebases;
+	g->turn = past->turn;
+	g->turn_rebases = past->turn_rebases;
+	g->budget = past->budget;
+	g->budget_since = past->budget_since;
+	g->billed_unpaid = __atomic_load_n(&past->billed_unpaid, __ATOMIC_RELAXED);
+}
+
+/* bvt and credit charge what was billed to the first task; rr goes by turns. */
+void sched_charge_beginning(struct sched_group *g, u64 ticks)
+{
+	sched_charge(g, ticks);
+	spin_lock(&g->lock);
+	g->turn += ticks * VT_ONE / g->weight;
+	spin_unlock(&g->lock);
+}
+
 void group_count(struct task *t, bool runnable, u64 now)
 {
 	struct sched_group *g = t->group;
@@ -125,7 +146,7 @@ int sched_set(struct sched_group *g, const char *name, u64 value, char *why, siz
 	spin_lock(&g->lock);
 	group_clock_advance(g, tsc_now());
 	if (p->offset == offsetof(struct sched_group, cap) && !g->cap)
-		g->budget = 0; /* it begins now */
+		g->budget = MIN(g->budget, 0); /* it begins now */
 	*(unsigned *)((char *)g + p->offset) = (unsigned)value;
 	spin_unlock(&g->lock);
 	return 0;

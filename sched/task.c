@@ -17,13 +17,23 @@ void task_init(struct task *t, struct sched_group *group, void *stack_top, void 
 {
 	struct task_frame *f = (struct task_frame *)stack_top - 1;
 	*f = (struct task_frame){.rbx = (u64)entry, .r12 = (u64)opaque, .rip = (u64)task_begin};
-	*t = (struct task){.group = group, .sp = (u64 *)f, .cpu = self(), .affinity = ~(u64)0};
+	*t = (struct task){.group = group,
+			   .sp = (u64 *)f,
+			   .cpu = self(),
+			   .affinity = ~(u64)0,
+			   .vt = group->vt,
+			   .rebases = group->vt_rebases};
 	timer_init(&t->unpark, queue_unpark, t, NULL);
 }
 
 void task_destroy(struct task *t)
 {
 	timer_destroy(&t->unpark);
+	struct sched_group *g = t->group;
+	if (!g)
+		return;
+	g->vt = rebase_catch_up(g->vt, &g->vt_rebases);
+	g->vt = MAX(g->vt, rebase_catch_up(t->vt, &t->rebases));
 }
 
 /* Entered by RET with RSP ≡ 8 (mod 16), as after a call. */

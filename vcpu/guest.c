@@ -48,7 +48,11 @@ int guest_create(struct guest *g, const struct guest_config *config, const struc
 	g->config = *config;
 	g->caps = caps;
 	str_copy(g->name, config->name, sizeof(g->name));
-	sched_group_init(&g->group);
+	if (config->past)
+		sched_group_succeed(&g->group, config->past);
+	else
+		sched_group_init(&g->group);
+	g->config.past = NULL; /* the caller's */
 	g->clock.wall_ns = wall_ns_at_boot();
 	g->clock.record = CLOCK_NOWHERE;
 	work_init(&g->stopped_work, guest_stopped, g);

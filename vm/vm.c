@@ -164,7 +164,8 @@ static int vm_set_scheduling(struct vm *vm)
 	return 0;
 }
 
-static int vm_fill(struct vm *vm)
+/* past: what its last life has left, NULL: it had none. */
+static int vm_fill(struct vm *vm, const struct sched_group *past)
 {
 	const struct config_vm *c = vm->config;
 	const struct guest_config g = {
@@ -173,6 +174,7 @@ static int vm_fill(struct vm *vm)
 	    .page_order = c->page_order,
 	    .vcpus = c->vcpus,
 	    .hypervisor_cpuid = c->hypervisor_cpuid,
+	    .past = past,
 	    .stopped = vm_stopped,
 	    .opaque = vm,
 	    .hypercall = vm_hypercall,
@@ -236,7 +238,7 @@ int vm_create(const struct config_vm *config, unsigned index, bool typed, struct
 	unsigned place = typed ? 0 : config_vms_before(&vm_host.config, config) + index + 1;
 	struct vm *vm = vm_alloc(config, name, place);
 	rc = vm ? vm_console_open(vm) : ERR_NOMEM;
-	rc = rc ? rc : vm_fill(vm);
+	rc = rc ? rc : vm_fill(vm, NULL);
 	if (rc) {
 		log_error("%s: not created (%s)", name, rc == ERR_NOMEM ? "no memory" : "see above");
 		vm_free(vm);
@@ -300,12 +302,15 @@ static void vm_destroy(struct vm *vm)
 	monitor_wake(); /* a command may wait for this */
 }
 
-/* A new life in the old place. */
+/* A new life in the old place. The VM pays for it, and for its last one: one that does nothing but to start
+ * again must not take the time of others. */
 static int vm_restart(struct vm *vm)
 {
+	u64 start = tsc_now();
 	vm_empty(vm);
 	vm->paused = false;
-	int rc = vm_fill(vm);
+	const struct sched_group past = vm->guest.group;
+	int rc = vm_fill(vm, &past);
 	if (rc) {
 		log_error("%s: could not be started again", vm->name);
 		vm_destroy(vm);
@@ -314,6 +319,7 @@ static int vm_restart(struct vm *vm)
 	}
 	list_drop(vm);
 	list_add(vm);
+	sched_charge_beginning(&vm->guest.group, tsc_now() - start);
 	vm_start(vm);
 	return 0;
 }

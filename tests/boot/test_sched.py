@@ -2,13 +2,14 @@
 """Who gets the CPU, under each policy: equal shares, weights, caps, VMs rather than virtual CPUs, and what a victim
 keeps beside guests that mean ill (M29, M30, M34, M35). `make bench-sched` has the same for longer, and more exactly."""
 import os
+import re
 import sys
 
 import pytest
 from conftest import BUILD, TOP
 
 sys.path.insert(0, os.path.join(TOP, "scripts"))
-from sched_scenes import HOSTILE, POLICIES, Scene, Vm, configuration, files, hostile, parse   # noqa: E402
+from sched_scenes import HOSTILE, MHZ, POLICIES, Scene, Vm, configuration, files, hostile, parse   # noqa: E402
 
 SECONDS = 2
 # A turn is at most 10 ms long (credit; 5 to 10 ms under bvt, 5 ms under rr): each guest has what it should have to
@@ -54,3 +55,18 @@ def test_victim(boot, policy, others):
     timers, or one that sleeps and wakes every 20 us."""
     got = cpus_of(boot, policy, hostile(*others))
     assert got["victim"] >= 0.96 / 3, got
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_one_that_starts_again(console, guest, policy):
+    """M35. Beside one of 16 virtual CPUs that does nothing but crash, and starts again each time, as any VM does that
+    says nothing of on_reboot. To make and to free it takes the boot CPU, and it pays for that."""
+    m = console("[socle]\nsched = %s\n[vm victim]\nmemory = 8\npages = 4k\nkernel = sched.elf\ntestdev = yes\n"
+                "cmdline = name=victim from=20 for=%d\n[vm loop]\nmemory = 64\nvcpus = 16\nkernel = life.elf\n"
+                "cmdline = triple\n" % (policy, SECONDS * MHZ), {"sched.elf": guest("bench-sched"),
+                                                                 "life.elf": guest("life")})
+    said = m.expect(r"SCHED victim rounds \d+ of \d+ in \d+\r?\n")
+    rounds, least, ticks = map(int, re.search(r"rounds (\d+) of (\d+) in (\d+)", said).groups())
+    print(policy, "victim %.4f, %d times started" % (rounds * least / ticks, said.count("loop: starts")))
+    assert said.count("loop: starts") > 10
+    assert rounds * least / ticks >= 0.96 / 2

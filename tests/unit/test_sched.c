@@ -425,6 +425,48 @@ static void a_wake_from_afar_does_not_wait_for_a_long_slice(void **state)
 	woken_by_another_cpu("credit");
 }
 
+/* What a victim has of the CPU beside a VM that ends after `life`, and is made anew, which takes
+ * `cost` and is nobody's turn. */
+static double beside_one_that_starts_again(const char *name, u64 life, u64 cost)
+{
+	sim_setup(name, 1);
+	struct sched_group *victim = sim_vm(256), *loop = sim_vm(256), past;
+	sim_vcpu(victim, 0, 0);
+	struct sim_task *t = sim_vcpu(loop, life, 1000 * SECOND);
+	u64 start = shim_tsc;
+	sim_mark();
+	while (shim_tsc - start < 10 * SECOND) {
+		sim_run(MS / 20);
+		if (t->task.state != TASK_BLOCKED)
+			continue;
+		timer_destroy(&t->alarm);
+		task_destroy(&t->task);
+		past = *loop;
+		sched_group_succeed(loop, &past);
+		sim_tasks--;
+		shim_tsc += cost;
+		sched_charge_beginning(loop, cost);
+		assert_ptr_equal(sim_vcpu(loop, life, 1000 * SECOND), t);
+	}
+	double got = sim_got(victim) / (double)(shim_tsc - start);
+	sim_teardown();
+	return got;
+}
+
+/* M35: a VM that crashes and starts again all the time, by on_reboot = restart, has no more than its
+ * share. */
+static void to_start_again_is_not_free(void **state)
+{
+	static const struct {
+		u64 life, cost;
+	} cases[] = {{MS / 10, 0}, {MS / 10, 2 * MS}, {9 * MS, MS}, {6 * MS, 11 * MS}, {MS, 30 * MS}};
+	(void)state;
+	for (unsigned p = 0; p < ARRAY_SIZE(names); p++)
+		for (unsigned i = 0; i < ARRAY_SIZE(cases); i++)
+			assert_true(beside_one_that_starts_again(names[p], cases[i].life, cases[i].cost) >=
+				    0.48);
+}
+
 #define T(name) cmocka_unit_test(name)
 int main(void)
 {
@@ -444,6 +486,7 @@ int main(void)
 	    T(virtual_time_has_no_end),
 	    T(nobody_is_left_behind),
 	    T(a_wake_from_afar_does_not_wait_for_a_long_slice),
+	    T(to_start_again_is_not_free),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
