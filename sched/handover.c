@@ -30,11 +30,29 @@ void task_arrived(void)
 }
 
 /* Timers, work and other CPUs are looked at on the scheduler's stack. */
+static inline bool nothing_due(const struct sched_cpu *s, u64 now)
+{
+	return __atomic_load_n(&s->first_deadline, __ATOMIC_RELAXED) > now && list_empty(&s->work);
+}
+
 static inline bool queue_only(const struct sched_cpu *s, const struct task *t, u64 now)
 {
-	if (__atomic_load_n(&s->first_deadline, __ATOMIC_RELAXED) <= now || !list_empty(&s->work))
-		return false;
-	return sched_alone() || (task_allowed(t, s) && queue_alone(s, t));
+	return nothing_due(s, now) && (sched_alone() || (task_allowed(t, s) && queue_alone(s, t)));
+}
+
+static inline bool may_begin(const struct sched_cpu *s, const struct task *t, u64 now)
+{
+	return task_allowed(t, s) && group_budget(t->group, now);
+}
+
+/* t waits for something else than a CPU, or in the queue. Its turn is over, that of the next one has begun.
+ */
+static inline void hand_over(struct sched_cpu *s, struct task *t, struct task *next)
+{
+	s->left_portable = unload(t);
+	s->left = t;
+	task_switch(&t->sp, next->sp);
+	task_arrived();
 }
 
 /* t waits in the place of the first of the queue. */
@@ -59,7 +77,7 @@ static inline struct task *turn_pass(struct sched_cpu *s, struct task *t, u64 no
 		t->node.key = MAX(t->node.key, next->node.key);
 	bool stays = !next || t->node.key < next->node.key;
 	struct task *chosen = stays ? t : next;
-	if (unlikely(!task_allowed(chosen, s) || !group_budget(chosen->group, now)))
+	if (unlikely(!may_begin(s, chosen, now)))
 		return NULL;
 	t->gives_way = false;
 	if (stays) {
@@ -87,12 +105,41 @@ void task_yield(void)
 	if (unlikely(!next))
 		turn_end(s, TASK_READY, !asked, now);
 	spin_unlock(&s->lock);
-	if (unlikely(!next)) {
+	if (unlikely(!next))
 		task_leave(s, t);
-	} else if (next != t) {
-		s->left_portable = unload(t);
-		s->left = t;
-		task_switch(&t->sp, next->sp);
-		task_arrived();
+	else if (next != t)
+		hand_over(s, t, next);
+}
+
+/* After the turn of the one that blocks. */
+static struct task *take_next(struct sched_cpu *s, u64 now)
+{
+	struct task *next = queue_first(s);
+	if (!next || !nothing_due(s, now) || queue_elsewhere(s, s->first_key) || !may_begin(s, next, now))
+		return NULL;
+	queue_remove(s, next);
+	turn_begin(s, next, now);
+	return next;
+}
+
+void task_block(void)
+{
+	struct sched_cpu *s = self();
+	struct task *t = s->current, *next = NULL;
+	u64 now = tsc_now();
+	spin_lock(&s->lock);
+	bool woken = t->woken;
+	t->woken = false;
+	if (!woken) {
+		turn_end(s, TASK_BLOCKED, true, now);
+		resched_clear(s);
+		next = take_next(s, now);
 	}
+	spin_unlock(&s->lock);
+	if (woken)
+		return;
+	if (next)
+		hand_over(s, t, next);
+	else
+		task_leave(s, t);
 }

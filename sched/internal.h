@@ -176,9 +176,9 @@ void timers_serve(struct sched_cpu *s);
 void wait_for_interrupt(struct sched_cpu *s);
 
 /* ---- task.c ---- */
-/* The current task's turn ends; false when a wake had come before. It becomes the CPU's resident if it wants
- * to linger and nothing else is there to do. */
-bool turn_block(struct sched_cpu *s, struct task *t, bool lingers);
+/* The running task blocks; false when a wake had come before. It becomes the CPU's resident when nothing else
+ * is there to do (linger.c). */
+bool turn_block(struct sched_cpu *s, struct task *t);
 /* To the scheduler's stack; the state of the task is changed already. */
 void task_leave(struct sched_cpu *s, struct task *t);
 

@@ -57,11 +57,30 @@ static bool stay(struct sched_cpu *s, struct task *t)
 	return false;
 }
 
+bool turn_block(struct sched_cpu *s, struct task *t)
+{
+	spin_lock(&s->lock);
+	bool woken = t->woken;
+	t->woken = false;
+	if (!woken)
+		turn_end(s, TASK_BLOCKED, true, tsc_now());
+	if (!woken && !s->nr_ready && task_allowed(t, s)) {
+		s->resident = t;
+		__atomic_store_n(&s->rests, true, __ATOMIC_RELAXED);
+	}
+	spin_unlock(&s->lock);
+	return !woken;
+}
+
 void task_linger(void)
 {
 	struct sched_cpu *s = self();
 	struct task *t = s->current;
-	if (!turn_block(s, t, true))
+	if (s->nr_ready) {
+		task_block();
+		return;
+	}
+	if (!turn_block(s, t))
 		return;
 	if (s->resident != t || !stay(s, t))
 		task_leave(s, t);

@@ -105,30 +105,6 @@ void task_leave(struct sched_cpu *s, struct task *t)
 	task_arrived();
 }
 
-bool turn_block(struct sched_cpu *s, struct task *t, bool lingers)
-{
-	spin_lock(&s->lock);
-	bool woken = t->woken;
-	if (woken)
-		t->woken = false;
-	else
-		turn_end(s, TASK_BLOCKED, true, tsc_now());
-	if (!woken && lingers && !s->nr_ready && task_allowed(t, s)) {
-		s->resident = t;
-		__atomic_store_n(&s->rests, true, __ATOMIC_RELAXED);
-	}
-	spin_unlock(&s->lock);
-	return !woken;
-}
-
-void task_block(void)
-{
-	struct sched_cpu *s = self();
-	struct task *t = s->current;
-	if (turn_block(s, t, false))
-		task_leave(s, t);
-}
-
 void task_give_way(void)
 {
 	self()->current->gives_way = true;

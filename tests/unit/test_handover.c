@@ -95,6 +95,41 @@ static void test_who_gives_way_goes_behind_the_next_once(void **state)
 	sim_teardown();
 }
 
+static void test_who_blocks_hands_the_cpu_on(void **state)
+{
+	(void)state;
+	for (unsigned cpus = 1; cpus <= 2; cpus++) {
+		begin_with(cpus, 2);
+		struct sim_task *a = sim_current(0);
+		struct task *b = queue_first(self());
+		shim_tsc += MS;
+		if (cpus == 1)
+			task_block();
+		else
+			task_linger(); /* somebody waits: the same */
+		assert_ptr_equal(self()->current, b);
+		assert_int_equal(sim_switched, 1);
+		assert_true(sim_left_used); /* until b has arrived */
+		assert_int_equal(a->task.state, TASK_BLOCKED);
+		assert_false(task_on_cpu(&a->task));
+		assert_int_equal(unloaded, cpus - 1);
+		assert_int_equal(a->task.portable, cpus == 2);
+		assert_int_equal(task_times(&a->task).run, MS);
+		assert_int_equal(a->task.group->runnable, 0);
+		shim_tsc += MS;
+		task_wake(&a->task);
+		assert_true(a->task.queued);
+		assert_int_equal(task_times(&a->task).blocked, MS);
+		b->woken = true; /* it does not block then, and keeps the CPU */
+		task_block();
+		assert_ptr_equal(self()->current, b);
+		assert_int_equal(sim_switched, 1);
+		for (unsigned i = 1; i < cpus; i++)
+			sim_cpu[i].sched->current = NULL;
+		sim_teardown();
+	}
+}
+
 static void test_each_pays_for_its_own_turn(void **state)
 {
 	(void)state;
@@ -355,6 +390,7 @@ int main(void)
 	    cmocka_unit_test(test_what_left_may_be_taken_by_others_when_the_next_has_arrived),
 	    cmocka_unit_test(test_who_yields_to_nobody_goes_on),
 	    cmocka_unit_test(test_who_gives_way_goes_behind_the_next_once),
+	    cmocka_unit_test(test_who_blocks_hands_the_cpu_on),
 	    cmocka_unit_test(test_each_pays_for_its_own_turn),
 	    cmocka_unit_test(test_who_may_not_run_is_passed_over),
 	    cmocka_unit_test(test_work_and_timers_go_by_the_scheduler),

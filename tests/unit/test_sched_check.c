@@ -361,7 +361,7 @@ static void a_resident_sleeps(void **state)
 	sim_setup("bvt", 1);
 	struct sim_task *t = sim_vcpu(sim_vm(256), 0, 0);
 	sim_run(MS);
-	assert_true(turn_block(sim_cpu[0].sched, &t->task, true));
+	assert_true(turn_block(sim_cpu[0].sched, &t->task));
 	assert_true(sim_cpu[0].sched->resident == &t->task && t->task.on_cpu);
 	assert_string_equal(look(), "");
 	sim_cpu[0].sched->resident = NULL;
