@@ -57,6 +57,14 @@ static i64 cap_most(const struct sched_group *g)
 	return (i64)(sched_const.cap_period * g->cap / 100);
 }
 
+/* What it owes beyond a second's worth is forgiven. It may owe ever more: what is billed to it while it must
+ * not run, for its timers, say, may be more than its cap. It would stand still for ever, and could not even
+ * be stopped. */
+static i64 debt_most(const struct sched_group *g)
+{
+	return (i64)(1000 * sched_const.ms * g->cap / 100);
+}
+
 static void budget_grow(struct sched_group *g, u64 now)
 {
 	if (now > g->budget_since) {
@@ -64,7 +72,7 @@ static void budget_grow(struct sched_group *g, u64 now)
 		g->budget += (i64)(MIN(now - g->budget_since, most) * g->cap / 100);
 		g->budget_since = now;
 	}
-	g->budget = MIN(g->budget, cap_most(g));
+	g->budget = MAX(MIN(g->budget, cap_most(g)), -debt_most(g));
 }
 
 void group_spend_budget(struct sched_group *g, u64 ticks, u64 now)

@@ -321,69 +321,6 @@ static void leaving_is_not_free(void **state)
 		}
 }
 
-/* Two spinners with one CPU, and then with the other as well, and one that sleeps, a second before the
- * virtual times' end. */
-static void at_the_end(const char *name, unsigned cpus)
-{
-	sim_setup(name, cpus);
-	sched_front = ~(u64)0 - SECOND * VT_PER_TICK;
-	for (unsigned i = 0; i < 2 * cpus; i++)
-		sim_vcpu(sim_vm(256), 0, 0);
-	struct sim_task *sleeper = sim_vcpu(sim_vm(256), MS / 10, 50 * MS);
-	sim_run(SECOND / 10);
-	assert_true(sched_front > BIT(63));
-	sim_on(0);
-	rebase_now();
-	assert_true(sched_front < BIT(63));
-	sim_run(SECOND / 10);
-	sim_mark();
-	sleeper->longest = 0;
-	sim_run(10 * SECOND);
-	for (unsigned i = 0; i < 2 * cpus; i++)
-		expect_near(sim_got(&sim_group[i]) / (double)(10 * SECOND), 0.5, 0.01);
-	assert_true(sleeper->wakes > 100);
-	assert_true(sleeper->longest < 50 * MS);
-	sim_teardown();
-}
-
-static void virtual_time_has_no_end(void **state)
-{
-	(void)state;
-	for (unsigned p = 0; p < ARRAY_SIZE(names); p++) {
-		at_the_end(names[p], 1);
-		at_the_end(names[p], 2);
-	}
-}
-
-static void nothing(void *opaque)
-{
-	(void)opaque;
-}
-
-/* One that goes by the scheduler's stack meanwhile is in no queue: it does not keep the old time. */
-static void nobody_is_left_behind(void **state)
-{
-	struct timer due;
-	(void)state;
-	sim_setup("bvt", 1);
-	sched_front = ~(u64)0 - SECOND * VT_PER_TICK;
-	for (unsigned i = 0; i < 2; i++)
-		sim_vcpu(sim_vm(256), 0, 0);
-	sim_run(SECOND / 10);
-	struct sim_task *t = sim_current(0);
-	timer_init(&due, nothing, NULL, NULL);
-	timer_set(&due, shim_tsc); /* so it does not go straight to the next */
-	task_yield();
-	assert_null(sim_current(0));
-	assert_false(t->task.queued);
-	rebase_now();
-	task_left(self());
-	assert_true(t->task.queued);
-	assert_true(t->task.vt < BIT(63));
-	timer_cancel(&due);
-	sim_teardown();
-}
-
 static struct sim_task *woken_from_afar;
 
 static void wake_it(struct sim_task *t)
@@ -467,6 +404,42 @@ static void to_start_again_is_not_free(void **state)
 				    0.48);
 }
 
+/* A capped VM whose timers alone cost more than its cap, on top of one that computes. */
+#define EXPENSIVE (20 * MS / 1000)
+static struct timer expensive;
+
+static void expensive_fires(void *opaque)
+{
+	shim_tsc += EXPENSIVE;
+	timer_set(opaque, shim_tsc + MS - EXPENSIVE);
+}
+
+static void a_cap_is_not_for_ever(void **state)
+{
+	(void)state;
+	sim_setup("bvt", 1);
+	struct sched_group *g = sim_vm(256);
+	struct sim_task *t = sim_vcpu(g, 0, 0);
+	sim_vcpu(sim_vm(256), 0, 0);
+	set(g, "cap", 1);
+	timer_init(&expensive, expensive_fires, &expensive, NULL);
+	expensive.group = g;
+	timer_set(&expensive, shim_tsc + MS);
+	sim_mark();
+	for (unsigned i = 0; i < 60; i++) {
+		sim_run(SECOND);
+		assert_true(!t->task.parked || t->task.unpark.deadline < shim_tsc + SECOND + 100 * MS);
+	}
+	assert_true(sim_got(g) > 10 * MS);
+	assert_true(sim_got(g) < 60 * SECOND / 100);
+	set(g, "cap", 0);
+	sim_run(2 * SECOND);
+	sim_mark();
+	sim_run(10 * SECOND);
+	expect_near(share(g), 0.49, 0.02); /* the timers are its own */
+	sim_teardown();
+}
+
 #define T(name) cmocka_unit_test(name)
 int main(void)
 {
@@ -483,9 +456,8 @@ int main(void)
 	    T(a_nuisance_costs_nothing),
 	    T(leaving_is_not_free),
 	    T(a_cap_costs_few_slices),
-	    T(virtual_time_has_no_end),
-	    T(nobody_is_left_behind),
 	    T(a_wake_from_afar_does_not_wait_for_a_long_slice),
+	    T(a_cap_is_not_for_ever),
 	    T(to_start_again_is_not_free),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
