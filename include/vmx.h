@@ -124,7 +124,7 @@ void vmcs_clear(struct vmcs *vmcs);
 void vmcs_write_host(const struct cpu *cpu, u64 stack_slot);
 /* Prints the guest state and controls of the current VMCS through the log. */
 void vmcs_dump(enum log_level level, const char *prefix);
-/* Exits of the current VMCS go to vcpu_exit_traced(), or to vcpu_exit() again. */
+/* Exits of the current VMCS go to vmx_exit_stub_traced(), which records them, or to vmx_exit_stub() again. */
 void vmcs_set_exit_stub(bool traced);
 /* SDM 31.4: the name of a VM-instruction error. */
 const char *vmx_error_name(u32 error);
@@ -140,7 +140,7 @@ void vmx_exit_stub_traced(void);
 __attribute__((noreturn)) void vmx_enter(u64 *frame);
 /* Called by the stub, with the pointer from the slot above the frame. */
 void vcpu_exit(void *slot);
-void vcpu_exit_traced(void *slot);
+void vcpu_trace_exit(void *slot); /* before it, of a vCPU whose exits are recorded */
 /* Called by the stub after VMRESUME or VMLAUNCH failed; returns to try VMLAUNCH. */
 void vcpu_entry_failed(void *slot);
 

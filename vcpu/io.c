@@ -121,7 +121,8 @@ void exit_io(struct vcpu *v)
 		else
 			*rax = (u32)value;
 	} else {
-		io_write(v->guest, true, IO_PORT(q), size, *rax & ones(size));
+		static const u64 mask[] = {[1] = 0xff, [2] = 0xffff, [4] = 0xffffffff, [8] = 0};
+		io_write(v->guest, true, IO_PORT(q), size, *rax & mask[size]);
 	}
 	vcpu_skip();
 }

@@ -276,6 +276,14 @@ __attribute__((noinline)) static void entry_invalid(struct vcpu *v, u64 reason)
 	vcpu_prepare_entry(v);
 }
 
+/* Of the exit that vcpu_exit() handles: what the stub has left above its frame, once more. A register that
+ * keeps it over the handler's call would have to be saved, and the stack aligned. */
+static inline __attribute__((always_inline)) struct vcpu *vcpu_of_exit(void)
+{
+	struct vcpu **frame = __builtin_frame_address(0);
+	return frame[2 + VMX_FRAME_REGS];
+}
+
 void vcpu_exit(void *slot)
 {
 	struct vcpu *v = slot;
@@ -287,6 +295,7 @@ void vcpu_exit(void *slot)
 	}
 	v->exits[reason]++;
 	exit_table[reason].handler(v);
+	v = vcpu_of_exit();
 	/* A slice that ends is a deadline; so the scheduler need not be asked here. */
 	if (unlikely(v->attention || !vcpu_arm_deadline(v)))
 		vcpu_prepare_entry(v);

@@ -8,16 +8,17 @@
 
 #define INDEX_MSRS 0x2000u /* of each range that the bitmap covers: 0 and 0xc0000000 */
 #define HIGH_BASE 0xc0000000u
-#define NO_ROW 0
+#define NO_ROW 255
 
-/* Row number + 1 for each MSR; const after msr_init(). */
+/* Row number for each MSR; const after msr_init(). */
 static u8 msr_index[2][INDEX_MSRS];
 
 void msr_init(void)
 {
+	memset(msr_index, NO_ROW, sizeof(msr_index));
 	for (unsigned r = 0; r < msr_nr_rows; r++)
 		for (u32 msr = msr_rows[r].first; msr <= msr_rows[r].last; msr++)
-			msr_index[msr >= HIGH_BASE][msr & (INDEX_MSRS - 1)] = (u8)(r + 1);
+			msr_index[msr >= HIGH_BASE][msr & (INDEX_MSRS - 1)] = (u8)r;
 }
 
 static inline const struct msr_row *msr_find(u32 msr)
@@ -29,7 +30,7 @@ static inline const struct msr_row *msr_find(u32 msr)
 		i = msr_index[1][msr - HIGH_BASE];
 	else
 		i = NO_ROW;
-	return i == NO_ROW ? kvm_msr_find(msr) : &msr_rows[i - 1];
+	return unlikely(i == NO_ROW) ? kvm_msr_find(msr) : &msr_rows[i];
 }
 
 /* Layout: reads of low, reads of high, writes of low, writes of high; 1 KiB each. */

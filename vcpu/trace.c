@@ -24,7 +24,7 @@ int vcpu_trace_set(struct vcpu *v, bool on)
 	return 0;
 }
 
-void vcpu_exit_traced(void *slot)
+void vcpu_trace_exit(void *slot)
 {
 	struct vcpu *v = slot;
 	struct vcpu_trace *t = v->trace;
@@ -36,5 +36,4 @@ void vcpu_exit_traced(void *slot)
 	    .reason = vmread(EXIT_REASON),
 	};
 	__atomic_store_n(&t->count, count + 1, __ATOMIC_RELEASE);
-	vcpu_exit(v);
 }

@@ -6,7 +6,7 @@ bits 64
 section .text
 
 extern vcpu_exit
-extern vcpu_exit_traced
+extern vcpu_trace_exit
 extern vcpu_entry_failed
 global vmx_exit_stub
 global vmx_exit_stub_traced
@@ -81,5 +81,7 @@ align 16
 vmx_exit_stub_traced:
 	save_guest
 	mov rdi, [rsp + FRAME]
-	call vcpu_exit_traced
+	call vcpu_trace_exit
+	mov rdi, [rsp + FRAME]
+	call vcpu_exit
 	jmp resume
