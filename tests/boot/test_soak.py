@@ -121,6 +121,7 @@ def test_soak(console, guest):
             if time.monotonic() < end:
                 soak.step()
         assert soak.quiet() == free, (SEED, soak.steps)
+        print("soak: %d steps, %d of %d s" % (soak.steps, SECONDS - (end - time.monotonic()), SECONDS), flush=True)
     print("soak: %d steps; %s" % (soak.steps, soak.check("the end")))
     assert soak.steps >= 30
 
