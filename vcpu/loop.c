@@ -271,8 +271,8 @@ __attribute__((noinline)) static void vcpu_prepare_entry(struct vcpu *v)
 
 __attribute__((noinline)) static void entry_invalid(struct vcpu *v, u64 reason)
 {
-	guest_fail(v->guest, "VM entry failed: exit reason 0x%lx, qualification 0x%lx", reason,
-		   vmread(EXIT_QUALIFICATION));
+	guest_fail(v->guest, "VM entry failed: exit reason 0x%lx (%s), qualification 0x%lx", reason,
+		   vcpu_exit_name(reason & 0xffff), vmread(EXIT_QUALIFICATION));
 	vcpu_prepare_entry(v);
 }
 

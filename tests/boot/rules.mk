@@ -7,18 +7,22 @@ $(B)/tests/%.efi: $(B)/tests/%.so
 	@echo "  EFI   $@"
 	$(EFI_OBJCOPY) $< $@
 
-# host.efi: socle.efi with tests/boot/host.c, on host/ and lib/ alone, in the hypervisor's place.
+# Programs in the hypervisor's place: host.efi is tests/boot/host.c on host/ and lib/ alone, entry.efi is
+# tests/boot/entry.c on all but vm/main.c.
 HOST_TEST := $(filter $(B)/hv/host/% $(B)/hv/lib/%,$(OBJ)) $(B)/hv/tests/boot/host.o
-$(B)/tests/host.elf: $(HOST_TEST) host/socle.ld
+ENTRY_TEST := $(filter-out $(B)/hv/vm/main.o,$(OBJ)) $(B)/hv/tests/boot/entry.o
+$(B)/tests/host.elf: $(HOST_TEST)
+$(B)/tests/entry.elf: $(ENTRY_TEST)
+$(B)/tests/host.elf $(B)/tests/entry.elf: host/socle.ld
 	@mkdir -p $(@D)
-	ld -nostdlib -static -z noexecstack -z max-page-size=4096 -T host/socle.ld -o $@ $(HOST_TEST)
-$(B)/tests/host.stripped: $(B)/tests/host.elf
+	ld -nostdlib -static -z noexecstack -z max-page-size=4096 -T host/socle.ld -o $@ $(filter %.o,$^)
+$(B)/tests/%.stripped: $(B)/tests/%.elf
 	objcopy --strip-all $< $@
-$(B)/tests/host.sym: $(B)/tests/host.elf scripts/symbols
+$(B)/tests/%.sym: $(B)/tests/%.elf scripts/symbols
 	nm $< | scripts/symbols $@
-$(B)/tests/host_payload.o: efi/payload.asm $(B)/tests/host.stripped $(B)/tests/host.sym
-	$(NASM) -f elf64 -DPAYLOAD_ELF='"$(B)/tests/host.stripped"' -DPAYLOAD_SYMBOLS='"$(B)/tests/host.sym"' $< -o $@
-$(B)/tests/host.so: $(filter-out %/payload.asm.o,$(EFI_OBJ)) $(B)/tests/host_payload.o
+$(B)/tests/%_payload.o: efi/payload.asm $(B)/tests/%.stripped $(B)/tests/%.sym
+	$(NASM) -f elf64 -DPAYLOAD_ELF='"$(B)/tests/$*.stripped"' -DPAYLOAD_SYMBOLS='"$(B)/tests/$*.sym"' $< -o $@
+$(B)/tests/host.so $(B)/tests/entry.so: $(B)/tests/%.so: $(filter-out %/payload.asm.o,$(EFI_OBJ)) $(B)/tests/%_payload.o
 	ld $(EFI_LINK) $^ -o $@ -L/usr/lib -lgnuefi
-boot-programs: $(B)/tests/witness.efi $(B)/tests/echo.efi $(B)/tests/host.efi
+boot-programs: $(B)/tests/witness.efi $(B)/tests/echo.efi $(B)/tests/host.efi $(B)/tests/entry.efi
 .PHONY: boot-programs

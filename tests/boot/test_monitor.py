@@ -336,7 +336,8 @@ def test_preserve(monitor):
 
 
 def test_cpus(monitor):
-    """Weight and cap are changed while guests run, and a vCPU runs only where it may (M33, M88)."""
+    """Weight and cap are changed while guests run, and a vCPU runs only where it may, and goes from CPU to CPU
+    (M2, M33, M88)."""
     m = monitor(vm("a", "spin") + vm("b", "spin") + vm("c", "idle"), cpus=2)
     assert m.ask("sched a weight=512 cap=30") == ""
     shown = m.json("sched -j a")
