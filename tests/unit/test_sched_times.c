@@ -153,6 +153,45 @@ static void hypervisor_time_is_told_apart(void **state)
 	sim_teardown();
 }
 
+/* What a handler took is within the exit that it came in, and is not the hypervisor's work for the task. */
+static void an_exit_is_charged_once(void **state)
+{
+	(void)state;
+	sim_setup("bvt", 1);
+	struct sched_group *a = sim_vm(256), *b = sim_vm(256);
+	struct sim_task *t = sim_vcpu(a, 10 * MS, MS);
+	sim_run(MS);
+	shim_tsc += 1000;
+	sched_charge(b, 600);
+	t->task.hypervisor += 1000; /* the exit, at its end */
+	sim_leave(0, t, true);
+	struct task_times times = task_times(&t->task);
+	assert_int_equal(times.hypervisor, 400);
+	assert_int_equal(times.ready, 600);
+	assert_int_equal(times.run, MS);
+	assert_int_equal(b->billed, 600);
+	sim_teardown();
+}
+
+/* Nobody runs: the time of the interrupt is whom it is for's alone, and not the CPU's as well. */
+static void an_interrupt_of_an_idle_cpu(void **state)
+{
+	(void)state;
+	for (unsigned idle = 0; idle < 2; idle++) {
+		sim_setup("bvt", 1);
+		struct sched_group *b = sim_vm(256);
+		self()->halted = idle;
+		shim_tsc += MS;
+		sched_charge(b, 300);
+		sched_charge(NULL, 200);
+		struct sched_cpu_times own = sched_cpu_times_at(0, shim_tsc);
+		assert_int_equal(b->billed, 300);
+		assert_int_equal(own.idle, idle ? MS - 500 : 0);
+		assert_int_equal(own.hypervisor, idle ? 200 : MS - 300);
+		sim_teardown();
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -162,6 +201,8 @@ int main(void)
 	    cmocka_unit_test(who_is_interrupted_waits),
 	    cmocka_unit_test(the_rest_of_an_interrupt),
 	    cmocka_unit_test(hypervisor_time_is_told_apart),
+	    cmocka_unit_test(an_exit_is_charged_once),
+	    cmocka_unit_test(an_interrupt_of_an_idle_cpu),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
