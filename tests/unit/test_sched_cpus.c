@@ -152,6 +152,57 @@ static void who_runs_is_charged_before_another_is_compared(void **state)
 	sim_teardown();
 }
 
+/* A guest does not go on for a slice before it looks at what it was asked for; nor does it sleep over it. */
+static void who_runs_elsewhere_is_told_of_a_wake(void **state)
+{
+	(void)state;
+	begin(2);
+	sim_vcpu(sim_vm(256), 0, 0);
+	run_on(0);
+	struct sim_task *t = sim_vcpu(sim_vm(256), 0, 0);
+	run_on(1);
+	assert_ptr_equal(sim_current(1), t);
+	sim_kicked[1] = false;
+	task_wake(&t->task);
+	assert_true(sim_kicked[1]);
+	sim_on(1);
+	task_block();
+	assert_ptr_equal(sim_current(1), t);
+	assert_int_equal(t->task.state, TASK_RUNNING);
+	sim_teardown();
+}
+
+static unsigned works;
+
+static void count(void *opaque)
+{
+	(void)opaque;
+	works++;
+}
+
+static void work_for_another_cpu_does_not_wait_for_its_slice(void **state)
+{
+	struct work w;
+	(void)state;
+	begin(2);
+	sim_vcpu(sim_vm(256), 0, 0);
+	run_on(0);
+	sim_vcpu(sim_vm(256), 0, 0);
+	run_on(1);
+	sim_kicked[1] = false;
+	works = 0;
+	work_init(&w, count, NULL);
+	work_queue_on(1, &w);
+	work_queue_on(1, &w); /* it waits already */
+	assert_true(sim_kicked[1]);
+	sim_on(1);
+	assert_true(task_should_yield());
+	sim_step(1);
+	assert_int_equal(works, 1);
+	assert_non_null(sim_current(1));
+	sim_teardown();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -162,6 +213,8 @@ int main(void)
 	    cmocka_unit_test(who_wakes_goes_where_one_is_far_ahead),
 	    cmocka_unit_test(who_comes_is_near_those_who_are_there),
 	    cmocka_unit_test(who_runs_is_charged_before_another_is_compared),
+	    cmocka_unit_test(who_runs_elsewhere_is_told_of_a_wake),
+	    cmocka_unit_test(work_for_another_cpu_does_not_wait_for_its_slice),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
