@@ -192,7 +192,7 @@ WRONG = [
     ("dmesg 0", 'dmesg: "0": expected a number of lines'),
     ("trace a", "trace: nothing is recorded of a: expected trace -e a first"),
     ("trace a 1", 'trace: "1": expected a vCPU from 0 to 0'),
-    ("trace -ed a", "trace: expected -e or -d, not both"),
+    ("trace -ed a", "trace: expected one of -e, -d and -j"),
     ("date a b c", "date: too many words: expected date [-j] [VM [DATE|host]]"),
     ("date a 2026-02-30T00:00:00", 'date: "2026-02-30T00:00:00": expected host, or a date of 1970 to 2554 as 2026-11-21T15:04:05'),
     ("date a 2600-01-01T00:00:00", 'date: "2600-01-01T00:00:00": expected host, or a date of 1970 to 2554 as 2026-11-21T15:04:05'),

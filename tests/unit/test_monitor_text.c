@@ -183,7 +183,17 @@ static void json_is_json(void **state)
 			}
 		}
 	}
-	assert_int_equal(commands, 14);
+	assert_int_equal(commands, 18);
+	/* More exits than are kept. */
+	ask("trace -e a");
+	struct vcpu_trace *t = vm_find("a")->guest.vcpus[1]->trace;
+	for (t->count = 0; t->count < VCPU_TRACE_ENTRIES + 3; t->count++)
+		t->entry[t->count % VCPU_TRACE_ENTRIES] =
+		    (struct vcpu_trace_entry){.tsc = t->count, .rip = ~(u64)0, .reason = 12};
+	assert_json("trace -j a 1", "\"vcpu\":1,\"recorded\":67,\"exits\":[{\"at_ns\":3,\"rip\":"
+				    "\"0xffffffffffffffff\",\"reason\":\"HLT\",\"qualification\":\"0x0\"},");
+	assert_json("trace -j a 0", "\"vcpu\":0,\"recorded\":0,\"exits\":[]}");
+	assert_json("dmesg -j 5", "[{\"level\":\"info\",\"line\":\"a line of the log\"}]");
 	nobody_left(before);
 }
 
