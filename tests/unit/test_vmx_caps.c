@@ -89,7 +89,6 @@ static void test_off(void **state)
 	assert_false(caps.vid);
 }
 
-/* The processor's word counts: what it does not have is left out, what it insists on is in. */
 /* Bochs is known by its revision, and believed only when the operator insists. */
 static void test_bochs(void **state)
 {
@@ -104,6 +103,7 @@ static void test_bochs(void **state)
 	assert_true(caps.vid_errata && caps.vid);
 }
 
+/* The processor's word counts: what it does not have is left out, what it insists on is in. */
 static void test_processor(void **state)
 {
 	(void)state;
@@ -120,6 +120,42 @@ static void test_processor(void **state)
 	VMX_MSR(MSR_VMX_PROCBASED_CTLS) |= BIT(4);
 	assert_int_equal(probe(&all), 0);
 	assert_int_equal(caps.proc & (BIT(1) | BIT(4)), BIT(4));
+}
+
+/* Of a machine whose second CPU can do less: what both can is used, and on each the same. */
+static void test_intersection(void **state)
+{
+	struct vmx_wishes both = all;
+	struct vmx_caps mine;
+	(void)state;
+	assert_int_equal(probe(&both), 0);
+	mine = caps;
+	assert_int_equal(vmx_probe_same(&mine, &both, why, sizeof(why)), 0);
+	/* The second. */
+	VMX_MSR(MSR_VMX_PROCBASED_CTLS2) &= ~(u64)((PROC2_VID | PROC2_VPID) << 32);
+	VMX_MSR(MSR_VMX_EPT_VPID_CAP) &= ~(EPT_CAP_1G | EPT_CAP_AD);
+	VMX_MSR(MSR_VMX_PINBASED_CTLS) &= ~(u64)(PIN_PREEMPTION_TIMER << 32);
+	assert_int_equal(vmx_probe_same(&mine, &both, why, sizeof(why)), ERR_NOTSUP);
+	assert_string_equal(why, "its VT-x differs from that of the boot CPU");
+	assert_int_equal(probe(&both), 0);
+	vmx_wishes_limit(&both, &caps);
+	assert_false(both.vid || both.vpid || both.ept_1g || both.ept_ad || both.preemption_timer);
+	assert_true(both.tpr_shadow);
+	/* The first once more, with what is left, and then the second. */
+	setup(NULL);
+	assert_int_equal(probe(&both), 0);
+	mine = caps;
+	VMX_MSR(MSR_VMX_PROCBASED_CTLS2) &= ~(u64)((PROC2_VID | PROC2_VPID) << 32);
+	VMX_MSR(MSR_VMX_EPT_VPID_CAP) &= ~(EPT_CAP_1G | EPT_CAP_AD);
+	VMX_MSR(MSR_VMX_PINBASED_CTLS) &= ~(u64)(PIN_PREEMPTION_TIMER << 32);
+	assert_int_equal(vmx_probe_same(&mine, &both, why, sizeof(why)), 0);
+	/* What no wish covers makes a difference: such a CPU is left out. */
+	VMX_MSR(MSR_VMX_TRUE_PROCBASED_CTLS) |= BIT(1);
+	assert_int_equal(vmx_probe_same(&mine, &both, why, sizeof(why)), ERR_NOTSUP);
+	VMX_MSR(MSR_VMX_TRUE_PROCBASED_CTLS) &= ~BIT(1);
+	VMX_MSR(MSR_VMX_PROCBASED_CTLS2) &= ~(u64)(PROC2_EPT << 32);
+	assert_int_equal(vmx_probe_same(&mine, &both, why, sizeof(why)), ERR_NOTSUP);
+	assert_non_null(strstr(why, "without secondary processor-based control bit 1"));
 }
 
 static void refused(const char *text)
@@ -157,7 +193,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup(test_all, setup),      cmocka_unit_test_setup(test_off, setup),
 	    cmocka_unit_test_setup(test_bochs, setup),    cmocka_unit_test_setup(test_processor, setup),
-	    cmocka_unit_test_setup(test_refusals, setup),
+	    cmocka_unit_test_setup(test_refusals, setup), cmocka_unit_test_setup(test_intersection, setup),
 	};
 	return cmocka_run_group_tests_name("VT-x capabilities", tests, NULL, NULL);
 }
