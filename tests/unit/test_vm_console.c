@@ -208,7 +208,7 @@ static void test_first_is_in_front(void **state)
 	assert_int_equal(pcs[2].taken, 0);
 }
 
-/* M31: interrupts for a console are its VM's; what is typed for the monitor, the hypervisor's. */
+/* M31, M42: interrupts for a console are its VM's; what is typed for the monitor, the hypervisor's. */
 static void test_who_pays(void **state)
 {
 	(void)state;
