@@ -192,7 +192,7 @@ struct sched_cpu {
 	u64 current_key;   /* of the running one when it began, 0: none */
 	u64 svt;           /* scheduler virtual time: the least of the tasks that can run here */
 	u64 run_since, run_clock; /* the running task's turn, or what is not charged of it yet */
-	u64 stolen;               /* ticks of it that were billed to others */
+	u64 stolen;               /* ticks of it that were billed to others; atomic */
 	u64 before;               /* of it that nobody pays for yet; see sched_before() */
 	u64 way;                  /* ticks from a task that left of its own accord to the next, last time */
 	bool left_freely;         /* `way` is to be measured */

@@ -110,7 +110,8 @@ void sched_charge(struct sched_group *g, u64 ticks)
 		__atomic_fetch_add(&g->billed_unpaid, ticks, __ATOMIC_RELAXED);
 	}
 	if (s->current) {
-		s->stolen += ticks;
+		__atomic_fetch_add(&s->stolen, ticks,
+				   __ATOMIC_RELAXED); /* another CPU may charge meanwhile */
 		s->current->hypervisor -= (i64)ticks; /* it will be counted there */
 		times_lend(s->current, ticks);
 	}

@@ -58,9 +58,8 @@ static inline void charge(struct sched_cpu *s, u64 now, u64 more)
 	u64 vticks = clock - s->run_clock;
 	s->run_since += ticks;
 	s->run_clock = clock;
-	if (unlikely(s->stolen)) {
-		u64 stolen = MIN(s->stolen, ticks);
-		s->stolen = 0;
+	if (unlikely(__atomic_load_n(&s->stolen, __ATOMIC_RELAXED))) {
+		u64 stolen = MIN(__atomic_exchange_n(&s->stolen, 0, __ATOMIC_RELAXED), ticks);
 		vticks = ticks ? mul_div(vticks, ticks - stolen, ticks) : 0;
 		ticks -= stolen;
 	}

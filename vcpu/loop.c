@@ -176,6 +176,7 @@ static inline void vcpu_charge_exit(struct vcpu *v, u64 now)
 /* Paused: its virtual time stands still whatever it is asked for, and an event waits until it goes on. */
 __attribute__((noinline)) static void vcpu_wait_paused(struct vcpu *v)
 {
+	lapic_timer_watch(&v->lapic); /* its timer does not go off before it goes on */
 	while (__atomic_load_n(&v->attention, __ATOMIC_ACQUIRE) & VCPU_PAUSED) {
 		if (v->attention & VCPU_REQUESTS & ~VCPU_REQ_EVENT) {
 			vcpu_load(v);

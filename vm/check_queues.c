@@ -22,7 +22,9 @@ static void check_sleeper(const struct vm *vm, const struct vcpu *v)
 	const struct lapic *l = &v->lapic;
 	if (is_asked(v))
 		check_found(vm, "a vCPU sleeps although it was asked for something", v->id, v->attention);
-	if (l->timer_watched || (l->timer_on && !timer_is_waiting(&l->timer)))
+	/* That of a paused one need not: it looks itself when it goes on. */
+	bool paused = v->attention & VCPU_PAUSED;
+	if (!paused && (l->timer_watched || (l->timer_on && !timer_is_waiting(&l->timer))))
 		check_found(vm, "a vCPU sleeps and the timer of its APIC would not wake it", v->id,
 			    l->timer_deadline);
 	if (v->clock.alarms[CLOCK_REAL].at != CLOCK_OFF &&
