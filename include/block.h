@@ -54,7 +54,7 @@ struct block_request {
 	void (*complete)(struct block_request *r, enum block_status status);
 	/* For the device that has the request. */
 	struct list link;
-	u64 private[3];
+	u64 private[6];
 };
 
 #define BLOCK_READ_ONLY 1u /* writes, discards and write-zeroes are BLOCK_IOERR */
