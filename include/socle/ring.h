@@ -181,8 +181,9 @@ static inline int socle_driver_get(struct socle_driver *d, struct socle_response
 	return 1;
 }
 
-/* Before sleeping: asks for a notification when n more responses are there (1 at least). Not 0: there is one
- * already, get it first; a notification may come all the same. */
+/* Before sleeping: asks for a notification when n more responses are there; 1 to the number of requests that
+ * have none yet, or it never comes. Not 0: so many are there already, get them first; a notification may come
+ * all the same. */
 static inline int socle_driver_arm(struct socle_driver *d, uint32_t n)
 {
 	__atomic_store_n(&d->ring->response_event, d->response_consumer + n, __ATOMIC_RELAXED);
