@@ -60,6 +60,46 @@ static void any_order(void **state)
 	}
 }
 
+/* Requests of many pieces: those that there is no room for wait, and nobody's pieces become another's. */
+static void many_pieces(void **state)
+{
+	const u32 pieces = 168, requests = 20;
+	unsigned most = 0;
+
+	(void)state;
+	create(0, false);
+	go(32, layout(0));
+	hold = true;
+	for (u32 i = 0; i < pieces; i++)
+		fill(HIGH_BASE + 1024 * i, 512, (u8)(i + 1));
+	for (u32 r = 0; r < requests; r++) {
+		const gpa_t table = DATA + 0x1000ull * r;
+		header(r, OUT, r * pieces);
+		desc_write(table, header_of(r), 16, VIRTQ_DESC_NEXT, 1);
+		for (u32 i = 0; i < pieces; i++)
+			desc_write(table + 16 * (i + 1), HIGH_BASE + 1024 * ((i * 5 + r) % pieces), 512,
+				   VIRTQ_DESC_NEXT, (u16)(i + 2));
+		desc_write(table + 16 * (pieces + 1), header_of(r) + 16, 1, VIRTQ_DESC_WRITE, 0);
+		desc_write(driver.s.desc + 16 * r, table, 16 * (pieces + 2), VIRTQ_DESC_INDIRECT, 0);
+		split_publish(&driver, (u16)r);
+	}
+	doorbell(0);
+	for (unsigned round = 0; round < 100 && get16(driver.s.device + 2) != requests; round++) {
+		most = MAX(most, nr_held);
+		if (nr_held)
+			let_go(dice(nr_held));
+		fake_run_until(++shim_tsc);
+	}
+	assert_int_equal(get16(driver.s.device + 2), requests);
+	assert_in_range(most, 8, 12);
+	for (u32 r = 0; r < requests; r++) {
+		assert_int_equal(answer(r), 0);
+		for (u32 i = 0; i < pieces; i++)
+			assert_int_equal(media[(r * pieces + i) * 512 + 7], (u8)((i * 5 + r) % pieces + 1));
+	}
+	destroy();
+}
+
 /* A batch is one doorbell and one interrupt; a turn has an end, and a timer goes on. */
 static void batches(void **state)
 {
@@ -190,9 +230,9 @@ static void not_before_it_may(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(any_order),         cmocka_unit_test(batches),
-	    cmocka_unit_test(reset_in_flight),   cmocka_unit_test(write_through),
-	    cmocka_unit_test(not_before_it_may),
+	    cmocka_unit_test(any_order),     cmocka_unit_test(many_pieces),
+	    cmocka_unit_test(batches),       cmocka_unit_test(reset_in_flight),
+	    cmocka_unit_test(write_through), cmocka_unit_test(not_before_it_may),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -132,6 +132,9 @@ static void reset_waits(void **state)
 	common_set(0x14, 1, 3);
 	common_set(0x16, 2, 1);
 	common_set(0x18, 2, 4);
+	struct virtq_setup s = good();
+	enable(1, &s); /* the queue's memory is still in use */
+	assert_false(queues[0].enabled || queues[1].enabled);
 	assert_int_equal(status(), 15);
 	idle = true;
 	assert_int_equal(status(), 0);
@@ -275,7 +278,8 @@ static void window(void **state)
 	/* What is no access: nothing happens. */
 	static const u32 bad[][3] = {{2, 0x14, 1}, {0xff, 0x14, 1}, {0, 0x14, 3},   {0, 0x14, 0},
 				     {0, 0x14, 8}, {0, 0x15, 2},    {0, 0x4000, 4}, {0, ~0u, 1},
-				     {0, ~3u, 4},  {1, 32, 1},      {0, 0x14, ~0u}, {1, ~1u, 2}};
+				     {0, ~3u, 4},  {1, 32, 1},      {0, 0x14, ~0u}, {1, ~1u, 2},
+				     {1, 9, 2}};
 	for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
 		cfg_set(seen.window + 4, 1, bad[i][0]);
 		cfg_set(seen.window + 8, 4, bad[i][1]);
@@ -284,6 +288,7 @@ static void window(void **state)
 		assert_int_equal(cfg(seen.window + 16, 4), 0);
 		assert_int_equal(status(), 0x8f);
 	}
+	assert_int_equal(kicks[0] + kicks[1] + kicks[2], 1);
 }
 
 /* Every access of every size: only fields answer, and nothing else changes. */

@@ -218,6 +218,31 @@ static void table_behind_direct_ones(void **state)
 	assert_int_equal(c.write_bytes, 7);
 }
 
+/* The specification aligns no table: at any byte, and over the end of a page. */
+static void tables_at_any_byte(void **state)
+{
+	static const u64 layouts[] = {SPLIT | INDIRECT, PACKED | INDIRECT};
+
+	(void)state;
+	for (unsigned l = 0; l < 2; l++)
+		for (u32 offset = 0; offset < 40; offset++) {
+			struct virtq_chain c = chain();
+			gpa_t table = DATA + 2 * PAGE_SIZE - offset;
+			begin(4, layouts[l]);
+			desc_write(table, DATA, 5, l ? 0 : VIRTQ_DESC_NEXT, l ? 0 : 1);
+			desc_write(table + 16, DATA + 64, 7, l ? 0 : VIRTQ_DESC_WRITE,
+				   l ? VIRTQ_DESC_WRITE : 0);
+			desc_write(QUEUE, table, 32, l ? 0 : VIRTQ_DESC_INDIRECT,
+				   l ? VIRTQ_DESC_INDIRECT | VIRTQ_DESC_AVAIL : 0);
+			if (!l)
+				split_publish(&driver, 0);
+			assert_int_equal(virtq_pop(&queue, &c), 1);
+			assert_int_equal(c.read_bytes, 5);
+			assert_int_equal(c.write_bytes, 7);
+			assert_int_equal(c.nr_read + c.nr_write, 2);
+		}
+}
+
 static void no_room_for_segments(void **state)
 {
 	const struct buffer b[] = {{DATA, 3 * PAGE_SIZE, false}, {DATA + 0x8000, 0x4000, true}};
@@ -334,9 +359,9 @@ static void pages_change(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    TEST(split_round_trips),        TEST(packed_round_trips),   TEST(segments_are_the_guests_memory),
-	    TEST(table_behind_direct_ones), TEST(no_room_for_segments), TEST(sizes_and_places),
-	    TEST(no_memory_behind_it),      TEST(pages_change),
+	    TEST(split_round_trips),        TEST(packed_round_trips),  TEST(segments_are_the_guests_memory),
+	    TEST(table_behind_direct_ones), TEST(tables_at_any_byte),  TEST(no_room_for_segments),
+	    TEST(sizes_and_places),         TEST(no_memory_behind_it), TEST(pages_change),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,6 +3,7 @@
  * not RAM, lengths of 0 and 2^32 - 1, and memory that changes under the device's hands. */
 #include <pthread.h>
 #include <setjmp.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -275,6 +276,7 @@ static void no_memory_behind_a_buffer(void **state)
 }
 
 /* The other side of the ring is written as fast as it can be, while the device takes and gives. */
+int sched_yield(void); /* our own sched.h hides the C library's */
 static bool over;
 
 static void *scribbler(void *opaque)
@@ -305,7 +307,11 @@ static void changed_in_use(void **state)
 		over = false;
 		begin(layouts[l]);
 		assert_int_equal(pthread_create(&thread, NULL, scribbler, at(QUEUE, 128)), 0);
-		for (unsigned i = 0; i < 100000; i++) {
+		/* As long as it takes until the other has had a CPU. */
+		alarm(60);
+		for (unsigned i = 0; i < 100000 || popped < 100; i++) {
+			if (i % 1024 == 0)
+				sched_yield();
 			if (queue.broken)
 				assert_int_equal(virtq_start(&queue, &guest_ram, &driver.s), 0);
 			if (!driver.packed)
@@ -325,7 +331,7 @@ static void changed_in_use(void **state)
 		}
 		__atomic_store_n(&over, true, __ATOMIC_RELAXED);
 		pthread_join(thread, NULL);
-		assert_true(popped > 0);
+		alarm(0);
 	}
 }
 
