@@ -21,6 +21,7 @@
 #include "rtc.h"
 #include "testdev.h"
 #include "uart.h"
+#include "virtio_blk.h"
 
 struct pc {
 	struct guest *guest;
@@ -37,6 +38,7 @@ struct pc {
 	struct pci_bus pci;
 	struct debugport debug;
 	struct testdev test;
+	struct virtio_blk *disks[PC_MAX_DISKS];
 };
 
 enum pc_space { PORT, MEM };
@@ -181,6 +183,22 @@ static void pc_init_devices(struct pc *pc)
 	    (struct debugport){.guest = pc->guest, .output = cfg->debug_output, .opaque = cfg->opaque};
 }
 
+static int pc_add_disks(struct pc *pc)
+{
+	const struct pc_config *cfg = &pc->config;
+
+	for (unsigned i = 0; i < cfg->nr_disks; i++) {
+		const struct virtio_blk_setup setup = {.disk = cfg->disks[i].disk,
+						       .id = cfg->disks[i].id,
+						       .packed = cfg->disks[i].packed,
+						       .group = cfg->group};
+		pc->disks[i] = virtio_blk_create(pc->guest, &pc->pci, PCI_DEVFN(PC_DISK_SLOT + i, 0), &setup);
+		if (!pc->disks[i])
+			return ERR_NOMEM;
+	}
+	return 0;
+}
+
 struct pc *pc_create(struct guest *g, const struct pc_config *cfg)
 {
 	struct apic_sinks sinks = {.extint_ack = pic_ack, .eoi = ioapic_eoi, .nmi_source = ioapic_nmi_source};
@@ -198,7 +216,7 @@ struct pc *pc_create(struct guest *g, const struct pc_config *cfg)
 		pc_destroy(pc);
 		return NULL;
 	}
-	if (pc_register(pc)) {
+	if (pc_register(pc) || pc_add_disks(pc)) {
 		pc_destroy(pc);
 		return NULL;
 	}
@@ -210,11 +228,17 @@ struct pc *pc_create(struct guest *g, const struct pc_config *cfg)
 
 u64 pc_usage(const struct pc *pc)
 {
-	return heap_size(pc) + heap_size(pc->test.memory);
+	u64 size = heap_size(pc) + heap_size(pc->test.memory);
+
+	for (unsigned i = 0; i < PC_MAX_DISKS; i++)
+		size += pc->disks[i] ? virtio_blk_usage(pc->disks[i]) : 0;
+	return size;
 }
 
 void pc_destroy(struct pc *pc)
 {
+	for (unsigned i = 0; i < PC_MAX_DISKS; i++)
+		virtio_blk_destroy(pc->disks[i]);
 	pci_fini(&pc->pci);
 	pc_unregister(pc);
 	testdev_fini(&pc->test);
@@ -228,6 +252,8 @@ void pc_destroy(struct pc *pc)
 /* The interrupt chips last: they keep the levels that the devices have left. */
 void pc_reset(struct pc *pc)
 {
+	for (unsigned i = 0; i < pc->config.nr_disks; i++)
+		virtio_blk_reset(pc->disks[i]);
 	pci_reset(&pc->pci);
 	if (pc->config.testdev)
 		testdev_reset(&pc->test);

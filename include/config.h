@@ -39,6 +39,13 @@ struct config_socle {
 	int log_level; /* enum log_level */
 };
 
+/* A disk of a VM: a file of the boot volume, in memory. */
+struct config_disk {
+	char path[CONFIG_PATH_MAX]; /* "": there is none */
+	bool read_only;
+	bool packed; /* packed virtqueues are offered */
+};
+
 /* A [vm NAME] section. */
 struct config_vm {
 	char name[CONFIG_NAME_MAX]; /* of the section; see config_vm_name() */
@@ -52,6 +59,7 @@ struct config_vm {
 	char firmware[CONFIG_PATH_MAX];
 	char modules[CONFIG_MAX_MODULES][CONFIG_PATH_MAX]; /* Multiboot modules: path, then arguments */
 	unsigned nr_modules;
+	struct config_disk disks[CONFIG_MAX_DISKS]; /* disk1 first */
 	char cmdline[CONFIG_CMDLINE_MAX];
 	enum console_kind console;
 	bool autostart;
@@ -76,7 +84,7 @@ struct config {
 struct config_error {
 	unsigned line;  /* 0: the file as a whole */
 	char key[32];   /* "" where no key is concerned */
-	char text[200]; /* what was wrong and what was expected */
+	char text[216]; /* what was wrong and what was expected */
 };
 
 /* How many [vm NAME] sections the text has at most, from 1 to CONFIG_MAX_VMS: room for them is enough. */

@@ -5,6 +5,7 @@
 
 #include "lib.h"
 
+struct block;
 struct guest;
 struct sched_group;
 struct pc;
@@ -26,11 +27,23 @@ struct pc;
 #define PC_TEST_MMIO_SIZE 0x00010000ULL
 #define PC_HIGH_BASE 0x100000000ULL
 
+#define PC_MAX_DISKS 4
+#define PC_DISK_SLOT 4 /* of the PCI bus; one for each disk */
+
+/* A virtio disk. */
+struct pc_disk {
+	struct block *disk; /* outlives the PC */
+	const char *id;     /* its serial number */
+	bool packed;        /* packed virtqueues are offered */
+};
+
 struct pc_config {
 	u64 ram_low;    /* bytes of RAM below 4 GiB, counted from 0, hole included */
 	u64 ram_high;   /* bytes of RAM from 4 GiB on */
 	unsigned vcpus; /* 1..255 */
-	bool testdev;   /* ports and memory of a test device as well */
+	struct pc_disk disks[PC_MAX_DISKS];
+	unsigned nr_disks;
+	bool testdev; /* ports and memory of a test device as well */
 	/* What the guest sends through COM1, and through the debug port 0xe9. Called on the CPU that
 	 * runs the guest, interrupts off. */
 	void (*console_output)(void *opaque, const u8 *buf, size_t n);

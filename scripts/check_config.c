@@ -36,8 +36,13 @@ static char *read_all(FILE *f, size_t *length)
 
 static int print_file(void *opaque, const struct config_vm *vm, const char *key, const char *path)
 {
-	if (opaque == vm)
-		printf(", %s %s", key, path);
+	if (opaque != vm)
+		return 0;
+	printf(", %s %s", key, path);
+	if (strncmp(key, "disk", 4) == 0) {
+		const struct config_disk *d = &vm->disks[key[4] - '1'];
+		printf(" (%s, %s)", d->read_only ? "ro" : "rw", d->packed ? "packed" : "split");
+	}
 	return 0;
 }
 

@@ -8,15 +8,6 @@
 
 #define COPY_PIECE (4 * PAGE_SIZE) /* divides every size of page */
 
-static const struct boot_file *file_find(const char *path)
-{
-	const struct boot_info *b = vm_host.boot;
-	for (u32 i = 0; i < b->nr_files; i++)
-		if (strcmp(b->files[i].path, path) == 0)
-			return &b->files[i];
-	return NULL;
-}
-
 static int build_memory(struct vm *vm, u64 *low, u64 *high)
 {
 	struct gmem *m = &vm->guest.mem;
@@ -33,7 +24,8 @@ static void console_room(void *opaque)
 
 static int build_devices(struct vm *vm, u64 low, u64 high)
 {
-	const struct pc_config cfg = {
+	static const char *const ids[CONFIG_MAX_DISKS] = {"disk1", "disk2", "disk3", "disk4"};
+	struct pc_config cfg = {
 	    .ram_low = low,
 	    .ram_high = high,
 	    .vcpus = vm->config->vcpus,
@@ -44,13 +36,17 @@ static int build_devices(struct vm *vm, u64 low, u64 high)
 	    .console_room = console_room,
 	    .opaque = vm,
 	};
+	for (unsigned i = 0; i < CONFIG_MAX_DISKS; i++)
+		if (vm->config->disks[i].path[0])
+			cfg.disks[cfg.nr_disks++] =
+			    (struct pc_disk){&vm->disks[i].block, ids[i], vm->config->disks[i].packed};
 	vm->pc = pc_create(&vm->guest, &cfg);
 	return vm->pc ? 0 : ERR_NOMEM;
 }
 
 static int build_file(const struct vm *vm, const char *path, const u8 **data, u64 *size)
 {
-	const struct boot_file *f = file_find(path);
+	const struct boot_file *f = vm_file(path);
 	if (!f) {
 		log_error("%s: %s was not loaded", vm->name, path);
 		return ERR_NOENT;
@@ -111,6 +107,7 @@ int vm_build(struct vm *vm)
 	int rc = build_memory(vm, &low, &high);
 	for (unsigned i = 0; !rc && i < vm->config->vcpus; i++)
 		rc = vcpu_create(&vm->guest, i);
+	rc = rc ? rc : vm_open_disks(vm);
 	rc = rc ? rc : build_devices(vm, low, high);
 	rc = rc ? rc : build_image(vm, &img);
 	if (rc)

@@ -130,9 +130,10 @@ static int fail_unknown_key(struct config_parser *p, const struct config_key_tab
 					   p->in_socle ? "a [vm NAME] section" : "the [socle] section");
 	return config_fail(
 	    p, shown, "unknown key; expected one of %s",
-	    p->in_socle ? "vid tpr_shadow vpid preemption_timer ept_1g ept_ad on_idle sched log_level"
-			: "count vcpus memory pages kernel initrd module cmdline console autostart testdev "
-			  "hypervisor weight cap pin warp warp_limit unwarp on_poweroff on_reboot on_crash");
+	    p->in_socle
+		? "vid tpr_shadow vpid preemption_timer ept_1g ept_ad on_idle sched log_level"
+		: "count vcpus memory pages kernel initrd module diskN cmdline console autostart testdev "
+		  "hypervisor weight cap pin warp warp_limit unwarp on_poweroff on_reboot on_crash");
 }
 
 static int assign(struct config_parser *p, const struct config_key *key, unsigned *seen, struct span value)

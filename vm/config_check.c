@@ -50,6 +50,7 @@ int config_check(struct config_parser *p)
 	for (unsigned i = 0; i < p->config->nr_vms && !err; i++)
 		err = check_vm(p, &p->config->vms[i]);
 	err = err ? err : config_check_names(p);
+	err = err ? err : config_check_disks(p);
 	if (err)
 		return err;
 	if (!p->config->nr_vms) {
@@ -99,6 +100,11 @@ static int vm_for_each_file(const struct config_vm *vm, file_fn fn, void *opaque
 		result = fn(opaque, vm, "initrd", vm->initrd);
 	if (!result && vm->firmware[0])
 		result = fn(opaque, vm, "firmware", vm->firmware);
+	for (unsigned i = 0; i < CONFIG_MAX_DISKS && !result; i++) {
+		const char key[] = {'d', 'i', 's', 'k', (char)('1' + i), 0};
+		if (vm->disks[i].path[0])
+			result = fn(opaque, vm, key, vm->disks[i].path);
+	}
 	for (unsigned i = 0; i < vm->nr_modules && !result; i++) {
 		char path[CONFIG_PATH_MAX];
 		str_copy(path, vm->modules[i], sizeof(path));

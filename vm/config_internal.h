@@ -45,6 +45,15 @@ int config_fail(struct config_parser *p, const char *key, const char *fmt, ...) 
 /* "bad value ...: expected ...". Always returns ERR_INVAL. */
 int config_fail_value(struct config_parser *p, const struct config_key *key, struct span value);
 
+/* ---- config_keys.c ---- */
+/* Normalises value into out[CONFIG_PATH_MAX]: '/' between the parts, none in front. */
+int config_parse_path(struct config_parser *p, const struct config_key *key, struct span value, char *out);
+
+/* ---- config_disk.c ---- */
+int config_set_disk(struct config_parser *p, const struct config_key *key, struct span value, void *field);
+/* That what one VM may write is nobody else's file. */
+int config_check_disks(struct config_parser *p);
+
 /* ---- config_sched.c: for the rows of the tables ---- */
 struct config_range {
 	u64 least, most;

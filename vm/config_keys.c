@@ -108,8 +108,7 @@ static bool path_append(char *out, size_t *used, struct span part)
 	return true;
 }
 
-/* Normalises value into out[CONFIG_PATH_MAX]: '/' between the parts, none in front. */
-static int parse_path(struct config_parser *p, const struct config_key *key, struct span value, char *out)
+int config_parse_path(struct config_parser *p, const struct config_key *key, struct span value, char *out)
 {
 	size_t used = 0;
 	for (size_t i = 0; i < value.n; i++)
@@ -139,7 +138,7 @@ static int parse_path(struct config_parser *p, const struct config_key *key, str
 
 static int set_path(struct config_parser *p, const struct config_key *key, struct span value, void *field)
 {
-	return parse_path(p, key, value, field);
+	return config_parse_path(p, key, value, field);
 }
 
 /* One more module: a path, which ends at the first blank, and its arguments. */
@@ -154,7 +153,7 @@ static int set_module(struct config_parser *p, const struct config_key *key, str
 		n++;
 	char *out = modules[vm->nr_modules];
 	struct span path = span_take(&value, n);
-	int err = parse_path(p, key, path, out);
+	int err = config_parse_path(p, key, path, out);
 	if (err)
 		return err;
 	struct span args = span_trim(value);
@@ -206,6 +205,8 @@ static const struct config_range range_weight = {1, 65535}, range_cap = {0, 6400
 #define EXPECT_BOOL "on or off"
 #define EXPECT_PATH "a path from the root of the boot volume, for example boot/vmlinuz"
 
+#define EXPECT_DISK "PATH[, ro or rw][, split or packed]"
+
 #define SOCLE(member) .offset = offsetof(struct config_socle, member)
 static const struct config_key socle_keys[] = {
     {"vid", "auto, on or off", set_vid, SOCLE(features)},
@@ -230,6 +231,10 @@ static const struct config_key vm_keys[] = {
     {"firmware", EXPECT_PATH, set_refused,
      "a firmware image is not supported by this version: expected kernel", VM(firmware)},
     {"module", EXPECT_PATH, set_module, VM(modules), .repeats = true},
+    {"disk1", EXPECT_DISK, config_set_disk, VM(disks[0])},
+    {"disk2", EXPECT_DISK, config_set_disk, VM(disks[1])},
+    {"disk3", EXPECT_DISK, config_set_disk, VM(disks[2])},
+    {"disk4", EXPECT_DISK, config_set_disk, VM(disks[3])},
     {"cmdline", "text", set_cmdline, VM(cmdline), .rest_of_line = true},
     {"console", "serial or none", set_word, words_console, VM(console)},
     {"autostart", EXPECT_BOOL, set_bool, VM(autostart)},

@@ -6,6 +6,7 @@
 #define TABLES_SHARE 100 /* one part in this of its memory */
 #define BYTES_PER_VM ((u64)192 << 10)
 #define BYTES_PER_VCPU ((u64)48 << 10)
+#define BYTES_PER_DISK ((u64)64 << 10)
 
 #define NUMBERED_MAX (CONFIG_NAME_MAX + 12)
 
@@ -62,7 +63,11 @@ unsigned config_vms_total(const struct config *c)
 
 static u64 fixed_bytes(const struct config_vm *vm)
 {
-	return BYTES_PER_VM + vm->vcpus * BYTES_PER_VCPU;
+	u64 bytes = BYTES_PER_VM + vm->vcpus * BYTES_PER_VCPU;
+
+	for (unsigned i = 0; i < CONFIG_MAX_DISKS; i++)
+		bytes += vm->disks[i].path[0] ? BYTES_PER_DISK : 0;
+	return bytes;
 }
 
 u64 config_vm_footprint(const struct config_vm *vm)

@@ -4,6 +4,7 @@
  * interrupt handler; whoever else looks at the list takes its lock. */
 #pragma once
 
+#include "block.h"
 #include "boot_info.h"
 #include "boot_load.h"
 #include "config.h"
@@ -29,6 +30,7 @@ struct vm {
 	const struct config_vm *config; /* its section, which other VMs may share */
 	struct config_vm *own_config;   /* a copy of one that was typed, else NULL */
 	struct pc *pc;
+	struct block_ram disks[CONFIG_MAX_DISKS]; /* those that the configuration has */
 	struct vm_console *console;
 	struct events *events; /* NULL until the guest uses them; set with the list's lock */
 	enum vm_state state;
@@ -102,6 +104,12 @@ void vm_enter_vmx(const struct boot_info *bi);
  * ticks up to now. */
 u64 vm_vcpu_ticks(const struct vm *vm, u64 now);
 u64 vm_ticks(const struct vm *vm, u64 now);
+
+/* disks.c: a file that the firmware's part has loaded; NULL: there is none of that path. */
+const struct boot_file *vm_file(const char *path);
+/* disks.c: the files that are its disks. ERR_NOENT: one was not loaded; ERR_EXIST: another VM has it, and one
+ * of them writes; the reason is logged. */
+int vm_open_disks(struct vm *vm);
 
 /* build.c: memory, tables, kernel, registers. */
 int vm_build(struct vm *vm);

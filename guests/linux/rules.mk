@@ -4,15 +4,17 @@ L := $(B)/guests/linux
 LCFLAGS := -std=gnu17 -Os -g0 -ffreestanding -fno-builtin -nostdlib -static -fno-pic -fno-pie -Wl,-no-pie -fno-stack-protector \
 	-fcf-protection=none -fno-asynchronous-unwind-tables -Wl,--build-id=none -Wl,-z,noexecstack $(WARN)
 LTESTS := $(wildcard guests/linux/tests/*)
+# In the order in which they have to be loaded.
+LMODULES := button evdev virtio_ring virtio virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci virtio_blk
 LFILES := $(L)/init=/init $(L)/measure=/bin/measure $(L)/kerneltext=/bin/kerneltext $(L)/forks=/bin/forks \
 	guests/linux/rc=/etc/rc guests/linux/motd=/etc/motd guests/linux/profile=/etc/profile guests/linux/power-button=/etc/acpi/PWRF/00000080 \
-	$(L)/button.ko=/lib/modules/button.ko $(L)/evdev.ko=/lib/modules/evdev.ko
+	$(foreach m,$(LMODULES),$(L)/$(m).ko=/lib/modules/$(m).ko)
 
 # What make image, make run and the tests put on the boot volume when they are told nothing else.
 IMAGE_CONF ?= guests/socle.conf
 IMAGE_FILES ?= $(L)/bzImage=/boot/vmlinuz $(L)/initrd=/boot/initrd $(B)/guests/life.elf=/boot/life.elf
 
-$(L)/bzImage $(L)/busybox $(L)/manifest $(L)/button.ko $(L)/evdev.ko &: guests/linux/fetch
+$(L)/bzImage $(L)/busybox $(L)/manifest $(LMODULES:%=$(L)/%.ko) &: guests/linux/fetch
 	@echo "  FETCH $(L)"
 	@guests/linux/fetch $(L)
 $(L)/%: guests/linux/%.c guests/linux/sys.h

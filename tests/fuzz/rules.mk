@@ -3,8 +3,8 @@
 # `make fuzz` searches for new ones (clang's libFuzzer); `make fuzz-replay` runs the known ones.
 FUZZ_SECONDS ?= 60
 FUZZ_NAMES := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
-FUZZ_FLAGS := -std=gnu17 -O1 -g -Iinclude -I. -fsanitize=address,undefined -fno-sanitize-recover=undefined \
-	-fno-omit-frame-pointer -Wall -Wextra -Werror
+FUZZ_FLAGS := -std=gnu17 -O1 -g -Itests/unit/include -Iinclude -I. -fsanitize=address,undefined -fno-sanitize-recover=undefined \
+	-fno-omit-frame-pointer -Wall -Wextra -Werror -Wno-pass-failed
 FUZZ_OBJ := $(UOBJ:$(B)/unit/%=$(B)/fuzz/%)
 
 $(B)/fuzz/%.o: %.c

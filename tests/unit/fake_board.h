@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "block.h"
 #include "fake_timer.h"
 #include "gmem.h"
 #include "guest.h"
@@ -32,6 +33,7 @@ static struct {
 	unsigned hides;
 	char console[256], debug[256];
 	unsigned console_n, debug_n, rooms;
+	struct block *disks[PC_MAX_DISKS]; /* of the next PC; none behind the first that is NULL */
 } board;
 
 #define BOARD_GUEST ((struct guest *)&board)
@@ -196,6 +198,44 @@ int gmem_hide(struct gmem *m, gpa_t gpa)
 	return gpa < 16 << 20 ? 0 : ERR_FAULT;
 }
 
+/* Virtqueues find no RAM at all here: their tests have a board of their own. */
+const struct gmem_slot *gmem_slot_of(const struct gmem *m, gpa_t gpa)
+{
+	(void)m, (void)gpa;
+	return NULL;
+}
+
+void *gmem_ptr(struct gmem *m, gpa_t gpa, size_t n)
+{
+	(void)m, (void)gpa, (void)n;
+	return NULL;
+}
+
+void *gmem_tlb_fill(struct gmem *m, struct gmem_tlb *t, gpa_t gpa, size_t n)
+{
+	(void)t;
+	return gmem_ptr(m, gpa, n);
+}
+
+void gmem_tlb_reset(struct gmem_tlb *t)
+{
+	(void)t;
+}
+
+int gmem_read(struct gmem *m, gpa_t gpa, void *dst, size_t n)
+{
+	(void)m, (void)gpa, (void)dst, (void)n;
+	return ERR_FAULT;
+}
+
+unsigned apic_deliver_msi(struct guest *g, u64 address, u32 data)
+{
+	(void)address, (void)data;
+	BOARD_CHECK(g == BOARD_GUEST);
+	board.messages++;
+	return 1;
+}
+
 static inline void board_console(void *opaque, const u8 *buf, size_t n)
 {
 	BOARD_CHECK(opaque == &board);
@@ -218,7 +258,7 @@ static inline void board_room(void *opaque)
 
 static inline struct pc *board_create(bool testdev)
 {
-	const struct pc_config cfg = {
+	struct pc_config cfg = {
 	    .ram_low = 64 << 20,
 	    .vcpus = 1,
 	    .testdev = testdev,
@@ -227,5 +267,9 @@ static inline struct pc *board_create(bool testdev)
 	    .console_room = board_room,
 	    .opaque = &board,
 	};
+	while (cfg.nr_disks < PC_MAX_DISKS && board.disks[cfg.nr_disks]) {
+		cfg.disks[cfg.nr_disks] = (struct pc_disk){board.disks[cfg.nr_disks], "id", false};
+		cfg.nr_disks++;
+	}
 	return pc_create(BOARD_GUEST, &cfg);
 }

@@ -264,7 +264,7 @@ static void test_unknown(void **state)
 	refuse(VM_HEAD "Kernel = 1\n", 4, "Kernel", "did you mean \"kernel\"?");
 	refuse(VM_HEAD "modules = 1\n", 4, "modules", "did you mean \"module\"?");
 	refuse(VM_HEAD "on_power = destroy\n", 4, "on_power", "did you mean \"on_poweroff\"?");
-	refuse(VM_HEAD "disk0 = x\n", 4, "disk0", "unknown key; expected one of count vcpus");
+	refuse(VM_HEAD "floppy = x\n", 4, "floppy", "unknown key; expected one of count vcpus");
 	refuse(VM_HEAD "zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz = x\n", 4,
 	       "zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz", "on_crash");
 	refuse(VM_HEAD "= x\n", 4, "", "unknown key");
@@ -356,13 +356,15 @@ static int note_file(void *opaque, const struct config_vm *vm, const char *key, 
 static void test_for_each_file(void **state)
 {
 	static const char text[] = "[vm a]\nkernel=/k\ninitrd=i\nmemory=64\n"
-				   "[vm b]\nmemory=64\nmodule=\\d\\m arg arg\nmodule=n\nkernel=e\n";
+				   "[vm b]\nmemory=64\nmodule=\\d\\m arg arg\nmodule=n\nkernel=e\n"
+				   "disk3=t,ro\ndisk1=r\n";
 	struct seen s = {0};
 	(void)state;
 	accept(text);
 	assert_int_equal(config_for_each_file(&c, note_file, &s), 0);
-	assert_string_equal(s.text, "a.kernel=k;a.initrd=i;b.kernel=e;b.module=d/m;b.module=n;");
-	for (unsigned i = 1; i <= 5; i++) {
+	assert_string_equal(s.text, "a.kernel=k;a.initrd=i;b.kernel=e;b.disk1=r;b.disk3=t;b.module=d/m;"
+				    "b.module=n;");
+	for (unsigned i = 1; i <= 7; i++) {
 		struct seen t = {.stop_after = i};
 		assert_int_equal(config_for_each_file(&c, note_file, &t), 42);
 		assert_int_equal(t.calls, i);

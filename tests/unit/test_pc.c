@@ -128,6 +128,51 @@ static void test_create_fails_clean(void **state)
 	setup(state);
 }
 
+static u32 pci_config(unsigned devfn, unsigned offset)
+{
+	board_write(false, 0xcf8, 4, 0x80000000u | devfn << 8 | offset);
+	return (u32)board_read(false, 0xcfc, 4);
+}
+
+/* One function for each, decoded as firmware leaves it; and none of them left behind by one that fails. */
+static void test_disks(void **state)
+{
+	struct block disk;
+
+	block_null_init(&disk, 64);
+	for (unsigned n = 0; n <= PC_MAX_DISKS; n++) {
+		pc_destroy(pc);
+		for (unsigned i = 0; i < n; i++)
+			board.disks[i] = &disk;
+		pc = board_create(false);
+		assert_non_null(pc);
+		pc_bios_state(pc);
+		for (unsigned slot = 1; slot < 32; slot++)
+			assert_int_equal(pci_config(slot << 3, 0),
+					 slot >= PC_DISK_SLOT && slot < PC_DISK_SLOT + n ? 0x10421af4 : ~0u);
+		for (unsigned i = 0; i < n; i++) {
+			assert_int_equal(pci_config((PC_DISK_SLOT + i) << 3, 0x10), 0xc0000000 + 0x4000 * i);
+			assert_int_equal(pci_config((PC_DISK_SLOT + i) << 3, 0x14), 0xc001 + 32 * i);
+			/* Its capacity, through its BAR. */
+			assert_int_equal(board_read(true, 0xc0000200 + 0x4000 * i, 4), 64);
+		}
+		assert_true(pc_usage(pc) >= n * sizeof(struct block_segment) * 2048);
+		pc_reset(pc);
+		assert_int_equal(pci_config(PC_DISK_SLOT << 3, 0x10), n ? 0 : ~0u);
+	}
+	for (int i = 0; i <= PC_MAX_DISKS; i++) {
+		pc_destroy(pc);
+		board.fail_heap = i;
+		assert_null(board_create(false));
+		assert_int_equal(board.heap_blocks, 0);
+		assert_int_equal(board.nr_ports + board.nr_mems, 0);
+		assert_int_equal(fake_timers_armed(), 0);
+		board.fail_heap = -1;
+		pc = board_create(false);
+	}
+	(void)state;
+}
+
 static void test_debug_ports(void **state)
 {
 	(void)state;
@@ -330,6 +375,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_map, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_map_is_documented, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_create_fails_clean, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_disks, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_debug_ports, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_console, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_testdev_latch, setup, teardown),

@@ -200,6 +200,67 @@ static void files_are_copied_in_pieces(void **state)
 	config.nr_modules = 0;
 }
 
+/* Its disk is a file; whoever writes to one has it alone (M88). */
+static void disks_are_files(void **state)
+{
+	struct holdings before = holdings();
+	struct config_vm section = {.name = "s", .count = 1};
+	struct vm *other = NULL;
+	u8 *image = aligned_alloc(PAGE_SIZE, PAGE_SIZE);
+
+	(void)state;
+	strcpy(boot.files[1].path, "d.img");
+	boot.files[1].base = virt_to_phys(image);
+	boot.files[1].length = PAGE_SIZE;
+	boot.nr_files = 2;
+	strcpy(config.disks[1].path, "d.img");
+	/* Another of that name is typed, too. */
+	struct vm *a = creation();
+	assert_int_equal(a->disks[1].block.sectors, PAGE_SIZE / 512);
+	assert_ptr_equal(a->disks[1].base, image);
+	strcpy(config.name, "b");
+	config.disks[1].read_only = true;
+	assert_int_equal(refusal(), ERR_EXIST);
+	config.disks[1].read_only = false;
+	assert_int_equal(refusal(), ERR_EXIST);
+	strcpy(config.name, "a");
+	vm_destroy_async(a);
+	assert_nothing_left(before);
+	/* Two that only read. */
+	config.disks[1].read_only = true;
+	a = creation();
+	assert_true(a->disks[1].block.flags & BLOCK_READ_ONLY);
+	strcpy(config.name, "b");
+	assert_int_equal(vm_create(&config, 0, true, &other), 0);
+	vm_destroy_async(other);
+	strcpy(config.name, "a");
+	vm_destroy_async(a);
+	assert_nothing_left(before);
+	/* What the configuration has. */
+	vm_host.config = (struct config){.nr_vms = 1, .room = 1, .vms = &section};
+	strcpy(section.kernel, "D.IMG");
+	vm_destroy_async(creation()); /* read only: a kernel does no harm */
+	config.disks[1].read_only = false;
+	assert_int_equal(refusal(), ERR_EXIST);
+	strcpy(section.kernel, "k");
+	strcpy(section.disks[0].path, "d.img");
+	section.disks[0].read_only = true;
+	assert_int_equal(refusal(), ERR_EXIST);
+	config.disks[1].read_only = true;
+	vm_destroy_async(creation());
+	section.disks[0].read_only = false;
+	assert_int_equal(refusal(), ERR_EXIST);
+	vm_host.config = (struct config){0};
+	/* Not there, or not a disk. */
+	boot.files[1].length = 511;
+	assert_int_equal(refusal(), ERR_NOENT);
+	boot.nr_files = 1;
+	assert_int_equal(refusal(), ERR_NOENT);
+	assert_nothing_left(before);
+	config.disks[1] = (struct config_disk){0};
+	free(image);
+}
+
 static void memory_is_not_promised_twice(void **state)
 {
 	struct holdings before = holdings();
@@ -308,6 +369,7 @@ int main(void)
 	    T(every_step_of_a_restart_fails),
 	    T(what_is_wrong_is_said),
 	    T(files_are_copied_in_pieces),
+	    T(disks_are_files),
 	    T(memory_is_not_promised_twice),
 	    T(names_and_places_are_free_again),
 	    T(pauses_before_the_start),

@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The virtio block device: from the queue to the disk and back; see virtio_blk.h.
+ *
+ * Who is told of requests takes them one by one under the queue's lock and submits each without it. Only one
+ * CPU does so at a time, so the disk gets them in order, and whoever is told meanwhile has nothing to do: the
+ * one that serves looks at the queue once more before it ends. The disk may complete within submit. */
+#include "virtio_blk_internal.h"
+
+#include "guest.h"
+#include "host.h"
+#include "log.h"
+
+#define DEVICE_ID 2
+#define CLASS_STORAGE 0x018000 /* mass storage, other */
+
+/* At one go; the rest is put off, so that others run. */
+#define TURN_REQUESTS BLK_SLOTS
+#define TURN_SECTORS 2048u
+
+/* ---- slots ---- */
+/* Room for a whole chain in one piece, or false: those before must come back first. */
+static bool slot_room(struct virtio_blk *b)
+{
+	u32 at = b->segments_tail % BLK_POOL, skip = at + BLK_SEGMENTS > BLK_POOL ? BLK_POOL - at : 0;
+
+	if (b->slot_tail - b->slot_head == BLK_SLOTS ||
+	    b->segments_tail - b->segments_head + skip + BLK_SEGMENTS > BLK_POOL)
+		return false;
+	b->segments_tail += skip;
+	return true;
+}
+
+static void slots_retire(struct virtio_blk *b)
+{
+	while (b->slot_head != b->slot_tail && b->slot[b->slot_head % BLK_SLOTS].done)
+		b->segments_head = b->slot[b->slot_head++ % BLK_SLOTS].segments_end;
+	if (b->slot_head == b->slot_tail)
+		b->segments_head = b->segments_tail = 0; /* the pool's beginning is in the cache */
+}
+
+/* With the queue's lock held. */
+static void slot_finish(struct virtio_blk *b, struct blk_slot *s, enum block_status status)
+{
+	*s->status = (u8)status;
+	virtq_push(&b->queue.vq, &s->chain, status == BLOCK_OK ? s->written : s->written == 1);
+	s->done = true;
+	slots_retire(b);
+}
+
+/* ---- going on later ---- */
+static void serve_later(struct virtio_blk *b)
+{
+	spin_lock(&b->later_lock);
+	timer_set(&b->later, tsc_now());
+	spin_unlock(&b->later_lock);
+}
+
+/* ---- serving ---- */
+/* How a look at the queue ended. */
+enum blk_look { LOOK_SUBMIT, LOOK_AGAIN, LOOK_EMPTY, LOOK_BROKEN };
+
+/* With the queue's lock held. */
+static enum blk_look look(struct virtio_blk *b, struct blk_slot **out)
+{
+	struct virtq *vq = &b->queue.vq;
+	enum block_status status = BLOCK_OK;
+	struct blk_slot *s;
+	int rc;
+
+	if (!virtio_pci_queue_live(&b->pci, &b->queue))
+		return LOOK_EMPTY;
+	if (!slot_room(b)) {
+		b->blocked = true;
+		return LOOK_EMPTY;
+	}
+	*out = s = &b->slot[b->slot_tail % BLK_SLOTS];
+	s->chain.segments = &b->pool[b->segments_tail % BLK_POOL];
+	s->chain.room = BLK_SEGMENTS;
+	rc = virtq_pop(vq, &s->chain);
+	if (rc == 0)
+		return virtq_kicks_on(vq) ? LOOK_AGAIN : LOOK_EMPTY;
+	if (rc < 0)
+		return LOOK_BROKEN;
+	b->segments_tail += s->chain.nr_read + s->chain.nr_write;
+	s->segments_end = b->segments_tail;
+	s->done = false;
+	b->slot_tail++;
+	switch (blk_parse(b, s, &status)) {
+	case BLK_SUBMIT:
+		return LOOK_SUBMIT;
+	case BLK_DONE:
+		slot_finish(b, s, status);
+		return LOOK_AGAIN;
+	case BLK_BROKEN:
+		break;
+	}
+	s->done = true;
+	vq->broken = true;
+	slots_retire(b);
+	return LOOK_BROKEN;
+}
+
+/* Until the queue is empty, or a turn is over: true. Sets *broken. */
+static bool serve_turn(struct virtio_blk *b, bool *broken)
+{
+	u32 sectors = 0;
+
+	for (u32 n = 0; n < TURN_REQUESTS && sectors < TURN_SECTORS; n++) {
+		struct blk_slot *s;
+		enum blk_look l = look(b, &s);
+		if (l == LOOK_AGAIN)
+			continue;
+		*broken = l == LOOK_BROKEN;
+		if (l != LOOK_SUBMIT)
+			return false;
+		sectors += s->request.count;
+		spin_unlock(&b->queue.lock);
+		block_submit(b->disk, &s->request);
+		spin_lock(&b->queue.lock);
+	}
+	return true;
+}
+
+/* True: there may be more, for later. */
+static bool serve(struct virtio_blk *b)
+{
+	bool broken = false, more, tell;
+
+	spin_lock(&b->queue.lock);
+	if (b->serving || !virtio_pci_queue_live(&b->pci, &b->queue)) {
+		spin_unlock(&b->queue.lock);
+		return false;
+	}
+	b->serving = true;
+	b->blocked = false;
+	virtq_kicks_off(&b->queue.vq);
+	more = serve_turn(b, &broken);
+	b->serving = false;
+	tell = virtq_interrupt(&b->queue.vq);
+	spin_unlock(&b->queue.lock);
+	if (tell)
+		virtio_pci_interrupt(&b->pci, 0);
+	if (broken)
+		virtio_pci_fail(&b->pci);
+	return more;
+}
+
+static void kicked(struct virtio_pci *v, unsigned queue)
+{
+	struct virtio_blk *b = container_of(v, struct virtio_blk, pci);
+
+	(void)queue;
+	if (serve(b))
+		serve_later(b);
+}
+
+static void later(void *opaque)
+{
+	struct virtio_blk *b = opaque;
+
+	if (serve(b))
+		timer_set(&b->later, tsc_now());
+}
+
+/* Any CPU; perhaps within serve_turn(), which then tells the driver of all at once. */
+static void complete(struct block_request *r, enum block_status status)
+{
+	struct blk_slot *s = container_of(r, struct blk_slot, request);
+	struct virtio_blk *b = s->blk;
+	bool tell, go_on;
+
+	spin_lock(&b->queue.lock);
+	slot_finish(b, s, status);
+	tell = !b->serving && virtq_interrupt(&b->queue.vq);
+	go_on = b->blocked;
+	b->blocked = false;
+	spin_unlock(&b->queue.lock);
+	if (tell)
+		virtio_pci_interrupt(&b->pci, 0);
+	if (go_on)
+		serve_later(b);
+}
+
+static bool is_idle(struct virtio_pci *v)
+{
+	struct virtio_blk *b = container_of(v, struct virtio_blk, pci);
+	bool idle;
+
+	spin_lock(&b->queue.lock);
+	idle = !b->serving && b->slot_head == b->slot_tail;
+	spin_unlock(&b->queue.lock);
+	return idle;
+}
+
+/* ---- life ---- */
+static const struct virtio_type blk_type = {
+    .id = DEVICE_ID,
+    .class = CLASS_STORAGE,
+    .features = BLK_F_SIZE_MAX | BLK_F_SEG_MAX | BLK_F_BLK_SIZE | BLK_F_FLUSH,
+    .kicked = kicked,
+    .is_idle = is_idle,
+};
+
+/* 5.2.4. */
+static void config_init(struct virtio_blk *b)
+{
+	u8 *c = b->config;
+
+	pci_set32(c, 0, (u32)b->disk->sectors);
+	pci_set32(c, 4, (u32)(b->disk->sectors >> 32));
+	pci_set32(c, 8, BLK_SIZE_MAX);
+	pci_set32(c, 12, BLK_SEG_MAX);
+	pci_set32(c, 20, BLOCK_SECTOR); /* blk_size */
+	if (b->disk->flags & BLOCK_READ_ONLY)
+		return;
+	pci_set32(c, 36, BLK_RANGE_MAX); /* discard: sectors, ranges, alignment */
+	pci_set32(c, 40, 1);
+	pci_set32(c, 44, 1);
+	pci_set32(c, 48, BLK_RANGE_MAX); /* write zeroes: sectors, ranges */
+	pci_set32(c, 52, 1);
+}
+
+struct virtio_blk *virtio_blk_create(struct guest *g, struct pci_bus *bus, u8 devfn,
+				     const struct virtio_blk_setup *setup)
+{
+	struct virtio_blk *b = heap_alloc(sizeof(*b));
+
+	if (!b) {
+		log_error("%s: no memory for a virtio disk", guest_name(g));
+		return NULL;
+	}
+	b->disk = setup->disk;
+	memcpy(b->id, setup->id, strnlen(setup->id, sizeof(b->id)));
+	config_init(b);
+	for (unsigned i = 0; i < BLK_SLOTS; i++) {
+		b->slot[i].blk = b;
+		b->slot[i].request.complete = complete;
+	}
+	timer_init(&b->later, later, b, &b->later_lock);
+	b->later.group = setup->group;
+	b->pci.type = &blk_type;
+	b->pci.more_features =
+	    b->disk->flags & BLOCK_READ_ONLY ? BLK_F_RO : BLK_F_DISCARD | BLK_F_WRITE_ZEROES;
+	b->pci.config = b->config;
+	b->pci.config_bytes = sizeof(b->config);
+	b->pci.queues = &b->queue;
+	b->pci.nr_queues = 1;
+	b->pci.packed = setup->packed;
+	if (virtio_pci_add(&b->pci, g, bus, devfn) == 0)
+		return b;
+	log_error("%s: no place for a virtio disk on the PCI bus", guest_name(g));
+	heap_free(b);
+	return NULL;
+}
+
+/* No vCPU runs: with the queue off nothing new begins. */
+static void wait_idle(struct virtio_blk *b)
+{
+	spin_lock(&b->queue.lock);
+	b->queue.enabled = false;
+	spin_unlock(&b->queue.lock);
+	while (!is_idle(&b->pci))
+		cpu_poll_interrupts();
+	timer_destroy(&b->later);
+}
+
+void virtio_blk_destroy(struct virtio_blk *b)
+{
+	if (!b)
+		return;
+	wait_idle(b);
+	virtio_pci_remove(&b->pci);
+	heap_free(b);
+}
+
+void virtio_blk_reset(struct virtio_blk *b)
+{
+	wait_idle(b);
+	virtio_pci_reset(&b->pci);
+}
+
+u64 virtio_blk_usage(const struct virtio_blk *b)
+{
+	return heap_size(b);
+}

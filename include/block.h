@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Block devices (owner: ring/): what a disk's front end (virtio-blk, ATA, the Socle ring) asks, and what a
+ * disk (RAM, null, the queue in front of a physical one) does. Nothing here allocates, blocks or recurses. */
+#pragma once
+
+#include "list.h"
+
+#define BLOCK_SECTOR 512 /* bytes; sectors are counted in it everywhere */
+
+enum block_op {
+	BLOCK_READ,
+	BLOCK_WRITE,
+	/* Done when every write that was completed before this was submitted, by whomever, is on the medium.
+	 */
+	BLOCK_FLUSH,
+	BLOCK_DISCARD, /* what the sectors hold afterwards is not defined, but is nobody else's data */
+	BLOCK_WRITE_ZEROES,
+	BLOCK_OPS
+};
+
+/* virtio 1.2, 5.2.6: the same numbers. */
+enum block_status {
+	BLOCK_OK = 0,
+	BLOCK_IOERR =
+	    1, /* not a request (see block_submit), or the medium failed; what was written is not known */
+	BLOCK_UNSUPP = 2, /* this device does not know the operation */
+};
+
+/* With any operation: what the same front end submitted before this is done, and on the medium, before this
+ * begins; this is done, and on the medium, before what it submits later begins. */
+#define BLOCK_BARRIER 1u
+/* With BLOCK_WRITE and BLOCK_WRITE_ZEROES: it is completed when it is on the medium. */
+#define BLOCK_FUA 2u
+
+/* Host memory, any alignment, validated and pinned by who submits. A guest may change it meanwhile: its bytes
+ * are data, never decided upon. */
+struct block_segment {
+	u8 *base;
+	u32 length; /* bytes, at least 1 */
+};
+
+/* The front end's memory; the device's from block_submit() to complete(), the segments and what they point
+ * at included. */
+struct block_request {
+	enum block_op op;
+	u32 flags; /* BLOCK_BARRIER, BLOCK_FUA */
+	u64 sector;
+	u32 count; /* sectors; 0 for BLOCK_FLUSH, at least 1 for the others */
+	/* BLOCK_READ and BLOCK_WRITE: count * BLOCK_SECTOR bytes in all; 0 segments for the others. */
+	u32 nr_segments;
+	const struct block_segment *segments;
+	/* Once for each submit, on any CPU, perhaps before block_submit() has returned. The request is the
+	 * front end's again. It may not submit from in here: it would recurse. */
+	void (*complete)(struct block_request *r, enum block_status status);
+	/* For the device that has the request. */
+	struct list link;
+	u64 private[6];
+};
+
+#define BLOCK_READ_ONLY 1u /* writes, discards and write-zeroes are BLOCK_IOERR */
+/* A completed write may still be lost in a power cut until a BLOCK_FLUSH; without it, every one is durable.
+ */
+#define BLOCK_VOLATILE 2u
+
+struct block {
+	/* The request has been checked. Any CPU, several at once. Requests that wait at the same time are
+	 * done in any order, but for barriers: who wants one after the other waits for the one. A device that
+	 * is not a block_queue port gets no flags. */
+	void (*submit)(struct block *b, struct block_request *r);
+	u64 sectors; /* size */
+	u32 flags;   /* BLOCK_READ_ONLY, BLOCK_VOLATILE */
+};
+
+/* The only way to a device. What is not a request by the rules above (an unknown operation or flag, beyond
+ * the end, a write to a read-only device, segments that do not add up) is completed with BLOCK_IOERR at once.
+ */
+void block_submit(struct block *b, struct block_request *r);
+
+/* A disk in memory; nothing outlives a power cut, so nothing is volatile. Serves within submit. */
+struct block_ram {
+	struct block block;
+	u8 *base;
+};
+/* base: length bytes that stay; what is beyond the last whole sector is not used. flags: BLOCK_READ_ONLY or
+ * 0. */
+void block_ram_init(struct block_ram *d, void *base, u64 length, u32 flags);
+
+/* A disk that does nothing at once: reads give zeros, writes go nowhere. For measuring. */
+void block_null_init(struct block *b, u64 sectors);

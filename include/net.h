@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A switch for Ethernet frames between VMs (owner: ring/). Each network interface of a VM is a port. A frame
+ * is sent by pointing at it and copied once, by one CPU at a time, into what the receiver has posted; only
+ * its first NET_HEADER bytes go through the switch's own memory, because what was checked must be what is
+ * sent. Senders take turns by deficit round robin: in the long run each one that has something to send gets
+ * the same share of bytes, whatever the size of its frames. A frame for which the receiver has no room is
+ * dropped at the receiver's expense. Nothing here allocates. */
+#pragma once
+
+#include "list.h"
+#include "spinlock.h"
+
+#define NET_PORTS 128
+#define NET_ADDRESS 6 /* bytes of a MAC address */
+#define NET_HEADER                                                                                           \
+	64 /* bytes; holds Ethernet, a VLAN tag, IPv4 without options and the ports of TCP or UDP */
+#define NET_FRAME_MIN 14    /* bytes, without checksum */
+#define NET_FRAME_MAX 65550 /* a TCP segment that the receiver's side may cut */
+#define NET_PIECES 32       /* of a frame, and of a posted buffer */
+#define NET_QUANTUM 1514    /* bytes that a sender gets for each turn */
+#define NET_PRICE_MIN 60    /* bytes that the smallest frame counts for */
+#define NET_ENTRIES 1024    /* learned addresses; a power of two */
+#define NET_WAYS 4          /* places of one address among them: no look-up takes more steps */
+#define NET_LEARN_MAX 64    /* addresses learned from one port */
+
+struct net_piece {
+	u8 *base; /* host memory, validated and pinned */
+	u32 length;
+};
+
+struct net_frame {
+	const struct net_piece *pieces;
+	u32 nr_pieces; /* up to NET_PIECES */
+	u32 length;    /* of all pieces; else, and beyond NET_FRAME_MIN to _MAX, it is dropped */
+	/* Once for each net_send(): the frame is the sender's again. delivered: to one receiver at least. On
+	 * the CPU that runs the switch; may not call the switch. */
+	void (*complete)(struct net_frame *f, bool delivered);
+	struct list link; /* the switch's */
+};
+
+struct net_port;
+struct net_port_ops {
+	/* Room for a frame of length bytes: up to NET_PIECES pieces of host memory, of length bytes at least;
+	 * returns how many, 0 when the receiver has posted none that can take it. */
+	unsigned (*room)(struct net_port *p, u32 length, struct net_piece *pieces);
+	/* The frame is in what room() gave. Neither may call the switch. */
+	void (*received)(struct net_port *p, u32 length);
+};
+
+/* The first rule that matches decides; when none does, the frame passes. A field that is 0 matches anything;
+ * one that is not matches only frames that have it (no fragments but the first have ports). */
+struct net_rule {
+	bool incoming; /* towards the port's VM; else from it */
+	bool drop;
+	u16 ethertype;           /* behind a VLAN tag */
+	u8 protocol;             /* of IPv4 */
+	u32 source, source_mask; /* IPv4, host byte order; mask 0: anything */
+	u32 target, target_mask;
+	u16 port_first, port_last; /* destination of TCP or UDP; last 0: anything */
+};
+
+/* tx: as a sender, rx: as a receiver. */
+struct net_meters {
+	u64 tx_frames, tx_bytes, tx_bad, tx_spoofed, tx_filtered;
+	u64 rx_frames, rx_bytes, rx_dropped, rx_filtered;
+};
+
+#define NET_ANTI_SPOOF 1u /* only frames from the port's own address leave it */
+
+struct net_switch;
+struct net_port {
+	const struct net_port_ops *ops;
+	struct net_switch *sw;
+	unsigned index;
+	u32 flags;
+	u8 address[NET_ADDRESS];
+	const struct net_rule *rules;
+	unsigned nr_rules;
+	unsigned learned;
+	u64 rate, burst;   /* bytes per second, 0: any; nanoseconds of sending ahead */
+	u64 free_at;       /* when what was sent is paid for */
+	u64 deficit;       /* bytes it may still send in this turn */
+	struct list queue; /* frames */
+	struct list turn;  /* in the switch's list while the queue is not empty */
+	bool at_turn;      /* has had its quantum */
+	struct net_meters meters;
+};
+
+struct net_entry {
+	u8 address[NET_ADDRESS];
+	u8 port;
+	bool used, fixed; /* fixed: a port's own address, never forgotten */
+	u64 seen;
+};
+
+struct net_switch {
+	struct spinlock lock;
+	bool running; /* a CPU forwards; ports stay meanwhile */
+	u64 secret;
+	u64 max_age;
+	u64 steps; /* entries looked at so far */
+	struct list turns;
+	struct net_port *ports[NET_PORTS];
+	struct net_entry entries[NET_ENTRIES];
+};
+
+/* secret: random, so that guests cannot choose addresses that collide. max_age: of a learned address, in the
+ * unit of net_switch_run()'s now: nanoseconds, if there are rates. */
+void net_switch_init(struct net_switch *sw, u64 secret, u64 max_age);
+
+/* ERR_INVAL: a multicast address, unknown flags; ERR_EXIST: another port's address; ERR_NOMEM. */
+int net_port_init(struct net_port *p, struct net_switch *sw, const struct net_port_ops *ops,
+		  const u8 address[NET_ADDRESS], u32 flags);
+/* ERR_AGAIN: its frames are still in the queue, or the switch runs. */
+int net_port_close(struct net_port *p);
+/* The rules stay the caller's and may not change while the port has them. ERR_AGAIN: the switch runs. */
+int net_port_filter(struct net_port *p, const struct net_rule *rules, unsigned nr);
+/* From now on at most rate bytes in a second, burst bytes of them at once (at least one frame). 0: no limit.
+ */
+void net_port_limit(struct net_port *p, u64 rate, u64 burst);
+
+/* Any CPU. Who sends calls net_switch_run() afterwards. */
+void net_send(struct net_port *p, struct net_frame *f);
+/* Forwards up to budget frames, one to several receivers counts for each. now does not go backwards. True:
+ * there is more, run it again. *next: when the first sender that waits for its rate may go on, ~0: none
+ * waits. Where another CPU runs the switch, that one does the work: false. */
+bool net_switch_run(struct net_switch *sw, u64 now, unsigned budget, u64 *next);
+/* A copy, perhaps in the middle of a frame. */
+struct net_meters net_port_meters(struct net_port *p);

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Socle's side of the ring of include/socle/ring.h (owner: ring/). The guest may write anything at any
+ * moment: each of its words is read once, and what was read is checked. No function here locks: the ring's
+ * owner calls one at a time. */
+#pragma once
+
+#include "block.h"
+#include "gmem.h"
+#include "socle/ring.h"
+
+struct pv_ring {
+	struct gmem *mem;
+	gpa_t base;
+	u32 size;
+	u32 request_consumer;
+	u32 response_producer;           /* the slots before it are filled */
+	u32 response_published;          /* what the guest sees of that */
+	u32 broken;                      /* SOCLE_RING_BROKEN_ */
+	u64 in_use[SOCLE_RING_MAX / 64]; /* ids */
+	struct gmem_tlb tlb;
+	u64 requests, responses, notifications; /* meters */
+};
+
+/* Begins with what the guest should have zeroed: the consumers are 0. ERR_INVAL: size or alignment;
+ * ERR_FAULT: not in RAM that the guest may write. */
+int pv_ring_init(struct pv_ring *r, struct gmem *mem, gpa_t base, u32 size);
+
+/* The next request: 1 and a copy, whose id is valid and in use from now on; 0: there is none, or the ring is
+ * broken. The other fields are as the guest wrote them. */
+int pv_ring_next(struct pv_ring *r, struct socle_request *request);
+
+/* Where the data of the request is: up to max pieces, none across a page. to_guest: Socle is going to write
+ * there. The number of pieces; ERR_FAULT: not in RAM (that the guest may write); ERR_INVAL: lengths that do
+ * not add up, or 0; ERR_TOOLONG: more segments or pieces than max. The segment list is read once. */
+int pv_ring_segments(struct pv_ring *r, const struct socle_request *request, bool to_guest,
+		     struct block_segment *pieces, u32 max);
+
+/* Answers; the id is free then. The guest sees it after pv_ring_publish(). ERR_INVAL: the id is not in use;
+ * ERR_FAULT: the ring is broken. */
+int pv_ring_respond(struct pv_ring *r, u32 id, int status, u32 length);
+
+/* Shows the guest all answers. True: it wants to be notified. */
+bool pv_ring_publish(struct pv_ring *r);
+
+/* Before Socle stops looking at the ring: the guest notifies from now on. True: there is a request already.
+ */
+bool pv_ring_rest(struct pv_ring *r);

@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The switch: whose turn it is, where the frame goes, and the copy. The CPU that has set `running` is alone;
+ * the lock guards what senders and those who come and go change, and is not held while frames are copied
+ * or anybody is called. */
+#include "switch.h"
+
+#define SECOND_NS 1000000000u
+
+void net_switch_init(struct net_switch *sw, u64 secret, u64 max_age)
+{
+	memset(sw, 0, sizeof(*sw));
+	sw->secret = secret;
+	sw->max_age = max_age;
+	list_init(&sw->turns);
+}
+
+int net_port_init(struct net_port *p, struct net_switch *sw, const struct net_port_ops *ops,
+		  const u8 address[NET_ADDRESS], u32 flags)
+{
+	int err = ERR_NOMEM;
+
+	if (address[0] & 1 || flags & ~NET_ANTI_SPOOF)
+		return ERR_INVAL;
+	memset(p, 0, sizeof(*p));
+	p->ops = ops;
+	p->sw = sw;
+	p->flags = flags;
+	memcpy(p->address, address, NET_ADDRESS);
+	list_init(&p->queue);
+	list_init(&p->turn);
+	spin_lock(&sw->lock);
+	while (p->index < NET_PORTS && sw->ports[p->index])
+		p->index++;
+	if (p->index < NET_PORTS)
+		err = net_table_fix(sw, p);
+	if (!err)
+		__atomic_store_n(&sw->ports[p->index], p, __ATOMIC_RELEASE);
+	spin_unlock(&sw->lock);
+	return err;
+}
+
+int net_port_close(struct net_port *p)
+{
+	struct net_switch *sw = p->sw;
+	int err = ERR_AGAIN;
+
+	spin_lock(&sw->lock);
+	if (!sw->running && list_empty(&p->queue)) {
+		net_table_forget(sw, p);
+		sw->ports[p->index] = NULL;
+		err = 0;
+	}
+	spin_unlock(&sw->lock);
+	return err;
+}
+
+int net_port_filter(struct net_port *p, const struct net_rule *rules, unsigned nr)
+{
+	int err = ERR_AGAIN;
+
+	spin_lock(&p->sw->lock);
+	if (!p->sw->running) {
+		p->rules = rules;
+		p->nr_rules = nr;
+		err = 0;
+	}
+	spin_unlock(&p->sw->lock);
+	return err;
+}
+
+void net_port_limit(struct net_port *p, u64 rate, u64 burst)
+{
+	spin_lock(&p->sw->lock);
+	p->rate = rate;
+	p->burst = rate ? mul_div(burst, SECOND_NS, rate) : 0;
+	spin_unlock(&p->sw->lock);
+}
+
+struct net_meters net_port_meters(struct net_port *p)
+{
+	struct net_meters m;
+
+	spin_lock(&p->sw->lock);
+	m = p->meters;
+	spin_unlock(&p->sw->lock);
+	return m;
+}
+
+void net_send(struct net_port *p, struct net_frame *f)
+{
+	struct net_switch *sw = p->sw;
+
+	spin_lock(&sw->lock);
+	list_insert(&p->queue, &f->link);
+	if (list_empty(&p->turn))
+		list_insert(&sw->turns, &p->turn);
+	spin_unlock(&sw->lock);
+}
+
+/* Bytes from a place to another, both in pieces. */
+struct cursor {
+	const struct net_piece *piece;
+	u32 left; /* pieces */
+	u32 done; /* of the first */
+};
+
+static u32 copy(struct cursor *to, struct cursor *from, u32 length)
+{
+	u32 copied = 0;
+
+	while (copied < length && to->left && from->left) {
+		u32 n =
+		    MIN(length - copied, MIN(to->piece->length - to->done, from->piece->length - from->done));
+
+		memcpy(to->piece->base + to->done, from->piece->base + from->done, n);
+		copied += n;
+		to->done += n;
+		from->done += n;
+		if (to->done == to->piece->length)
+			*to = (struct cursor){to->piece + 1, to->left - 1, 0};
+		if (from->done == from->piece->length)
+			*from = (struct cursor){from->piece + 1, from->left - 1, 0};
+	}
+	return copied;
+}
+
+/* A frame on its way through. */
+struct passage {
+	struct net_port *from;
+	struct net_frame *frame;
+	u8 header[NET_HEADER];
+	struct net_piece header_piece;
+	struct cursor rest;      /* of the frame, behind the header */
+	struct net_port *target; /* NULL: everybody else */
+	struct net_headline line;
+	bool parsed, dropped, delivered;
+};
+
+static const struct net_headline *headline(struct passage *w)
+{
+	if (!w->parsed)
+		w->line = net_parse(w->header, w->header_piece.length);
+	w->parsed = true;
+	return &w->line;
+}
+
+static void deliver(struct passage *w, struct net_port *to)
+{
+	struct net_piece pieces[NET_PIECES];
+	struct cursor header = {&w->header_piece, 1, 0}, rest = w->rest, room = {pieces, 0, 0};
+	u32 length = w->frame->length;
+
+	if (to->nr_rules && !net_passes(to, headline(w), true)) {
+		to->meters.rx_filtered++;
+		return;
+	}
+	room.left = to->ops->room(to, length, pieces);
+	if (room.left == 0) {
+		to->meters.rx_dropped++;
+		return;
+	}
+	copy(&room, &header, w->header_piece.length);
+	copy(&room, &rest, length - w->header_piece.length);
+	to->meters.rx_frames++;
+	to->meters.rx_bytes += length;
+	w->delivered = true;
+	to->ops->received(to, length);
+}
+
+/* Reads the header, once; false: the frame is none. */
+static bool read_header(struct passage *w)
+{
+	struct net_frame *f = w->frame;
+	u64 sum = 0;
+
+	if (f->length < NET_FRAME_MIN || f->length > NET_FRAME_MAX || f->nr_pieces > NET_PIECES)
+		return false;
+	for (u32 i = 0; i < f->nr_pieces; i++)
+		sum += f->pieces[i].length;
+	if (sum != f->length)
+		return false;
+	w->header_piece = (struct net_piece){w->header, MIN(f->length, (u32)NET_HEADER)};
+	w->rest = (struct cursor){f->pieces, f->nr_pieces, 0};
+	struct cursor header = {&w->header_piece, 1, 0};
+	return copy(&header, &w->rest, w->header_piece.length) == w->header_piece.length;
+}
+
+/* May it leave, and where to? The lock is held. */
+static void decide(struct net_switch *sw, struct passage *w, u64 now)
+{
+	struct net_port *p = w->from;
+	const u8 *target = w->header, *source = w->header + NET_ADDRESS;
+
+	w->dropped = true;
+	if (!read_header(w) || source[0] & 1) {
+		p->meters.tx_bad++;
+	} else if (p->flags & NET_ANTI_SPOOF && memcmp(source, p->address, NET_ADDRESS) != 0) {
+		p->meters.tx_spoofed++;
+	} else if (p->nr_rules && !net_passes(p, headline(w), false)) {
+		p->meters.tx_filtered++;
+	} else {
+		w->dropped = false;
+		p->meters.tx_frames++;
+		p->meters.tx_bytes += w->frame->length;
+		if (memcmp(source, p->address, NET_ADDRESS) != 0)
+			net_table_learn(sw, p, source, now);
+		w->target = net_table_find(sw, target, now); /* never has an address of a group */
+	}
+}
+
+/* What a frame costs its sender; one that is none, too. */
+static u64 price(const struct net_frame *f)
+{
+	return MAX(MIN(f->length, (u32)NET_FRAME_MAX), (u32)NET_PRICE_MIN);
+}
+
+/* The next sender: of those that may send now, in turn. NULL: none; *next then says when one may. */
+static struct net_port *choose(struct net_switch *sw, u64 now, u64 *next)
+{
+	struct net_port *first = NULL; /* since it, all have to wait for their rate */
+	u64 waits = ~(u64)0;
+
+	while (!list_empty(&sw->turns)) {
+		struct net_port *p = list_entry(sw->turns.next, struct net_port, turn);
+		struct net_frame *f = list_entry(p->queue.next, struct net_frame, link);
+
+		sw->steps++;
+		if (p == first)
+			break;
+		if (p->rate && p->free_at > now + p->burst) {
+			waits = MIN(waits, p->free_at - p->burst);
+			first = first ? first : p;
+			p->deficit = p->at_turn ? 0 : p->deficit;
+		} else {
+			if (!p->at_turn)
+				p->deficit += NET_QUANTUM;
+			p->at_turn = true;
+			if (p->deficit >= price(f))
+				return p;
+			first = NULL;
+		}
+		p->at_turn = false;
+		list_remove(&p->turn);
+		list_insert(&sw->turns, &p->turn);
+	}
+	*next = waits;
+	return NULL;
+}
+
+static struct net_frame *take(struct net_port *p, u64 now)
+{
+	struct net_frame *f = list_entry(p->queue.next, struct net_frame, link);
+
+	list_remove(&f->link);
+	p->deficit -= price(f);
+	if (p->rate)
+		p->free_at = MAX(p->free_at, now) + mul_div(f->length, SECOND_NS, p->rate);
+	if (list_empty(&p->queue)) {
+		/* What is not used is lost: nobody saves up for later. */
+		p->deficit = 0;
+		p->at_turn = false;
+		list_remove(&p->turn);
+	}
+	return f;
+}
+
+/* To how many ports it went or would have gone. */
+static unsigned forward(struct net_switch *sw, struct passage *w)
+{
+	unsigned ports = 1;
+
+	if (!w->dropped && w->target && w->target != w->from)
+		deliver(w, w->target);
+	for (unsigned i = 0; !w->dropped && !w->target && i < NET_PORTS; i++) {
+		struct net_port *to = __atomic_load_n(&sw->ports[i], __ATOMIC_ACQUIRE);
+
+		if (to && to != w->from) {
+			deliver(w, to);
+			ports++;
+		}
+	}
+	w->frame->complete(w->frame, w->delivered);
+	return ports;
+}
+
+bool net_switch_run(struct net_switch *sw, u64 now, unsigned budget, u64 *next)
+{
+	bool more = false;
+
+	*next = ~(u64)0;
+	spin_lock(&sw->lock);
+	if (sw->running) {
+		spin_unlock(&sw->lock);
+		return false;
+	}
+	sw->running = true;
+	for (;;) {
+		struct net_port *p = choose(sw, now, next);
+
+		if (!p || budget == 0) {
+			more = p != NULL;
+			break;
+		}
+		struct passage w = {.from = p, .frame = take(p, now)};
+		decide(sw, &w, now);
+		spin_unlock(&sw->lock);
+		budget -= MIN(budget, forward(sw, &w));
+		spin_lock(&sw->lock);
+	}
+	sw->running = false;
+	spin_unlock(&sw->lock);
+	return more;
+}

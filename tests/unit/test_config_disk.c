@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* diskN in socle.conf: its words, and that nobody shares what somebody writes to. */
+#include "config_board.h"
+
+static void words(void **state)
+{
+	(void)state;
+	accept(VM_HEAD);
+	for (unsigned i = 0; i < CONFIG_MAX_DISKS; i++)
+		assert_string_equal(c.vms[0].disks[i].path, "");
+	u64 without = config_vm_footprint(&c.vms[0]);
+	accept(VM_HEAD "disk1 = /boot\\root.img\ndisk4=tools.img, RO ,packed # behind it\n"
+		       "disk2 = \"a b.img,split,rw\"\n");
+	const struct config_disk *d = c.vms[0].disks;
+	assert_string_equal(d[0].path, "boot/root.img");
+	assert_false(d[0].read_only || d[0].packed);
+	assert_string_equal(d[1].path, "a b.img");
+	assert_false(d[1].read_only || d[1].packed);
+	assert_string_equal(d[2].path, "");
+	assert_string_equal(d[3].path, "tools.img");
+	assert_true(d[3].read_only && d[3].packed);
+	assert_int_equal(config_vm_footprint(&c.vms[0]), without + 3 * 65536);
+	/* The last of two that exclude each other. */
+	accept(VM_HEAD "disk1 = d, ro, rw, packed, split\n");
+	assert_false(d[0].read_only || d[0].packed);
+	refuse(VM_HEAD "disk1 =\n", 4, "disk1",
+	       "value missing: expected PATH[, ro or rw][, split or packed]");
+	refuse(VM_HEAD "disk1 = , ro\n", 4, "disk1", "empty path");
+	refuse(VM_HEAD "disk1 = d,\nmemory=1\n", 5, "memory", "duplicate");
+	refuse(VM_HEAD "disk3 = d, r\n", 4, "disk3", "bad value \"r\": expected PATH[, ro or rw]");
+	refuse(VM_HEAD "disk1 = d, ro,,packed\n", 4, "disk1", "bad value \"\"");
+	refuse(VM_HEAD "disk1 = d\ndisk1 = e\n", 5, "disk1", "duplicate key, first on line 4");
+	refuse(VM_HEAD "disk0 = d\n", 4, "disk0", "did you mean \"disk1\"?");
+	refuse(VM_HEAD "disk5 = d\n", 4, "disk5", "did you mean");
+	refuse(VM_HEAD "disk1 = a*b, ro\n", 4, "disk1", "character 2 cannot stand in a path");
+}
+
+static void whose_it_is(void **state)
+{
+	static const char other[] = "[vm other]\nkernel = k\nmemory = 64\n";
+	char text[512];
+
+	(void)state;
+	refuse(VM_HEAD "disk1 = d\ndisk2 = D\n", 4, "disk1", "D is disk2 of [vm a] as well: expected a file");
+	refuse(VM_HEAD "disk1 = k\n", 4, "disk1", "k is kernel of [vm a]");
+	refuse(VM_HEAD "disk1 = i, rw\ninitrd = i\n", 4, "disk1", "i is initrd");
+	refuse(VM_HEAD "module = m arg\ndisk1 = m\n", 5, "disk1", "m is module");
+	accept(VM_HEAD "disk1 = k, ro\ndisk2 = d, ro\ndisk3 = d, ro\n");
+	refuse(VM_HEAD "disk2 = d, ro\ndisk3 = d\n", 5, "disk3", "d is disk2");
+	snprintf(text, sizeof(text), VM_HEAD "disk1 = d\n%sdisk1 = d, ro\n", other);
+	refuse(text, 4, "disk1", "d is disk1 of [vm other]");
+	snprintf(text, sizeof(text), VM_HEAD "disk1 = d, ro\n%sdisk1 = d, ro\n", other);
+	accept(text);
+	snprintf(text, sizeof(text), VM_HEAD "disk1 = d, ro\n%sdisk1 = d\n", other);
+	refuse(text, 8, "disk1", "d is disk1 of [vm a]");
+	refuse(VM_HEAD "disk1 = d\ncount = 2\n", 4, "disk1", "2 VMs cannot write to one disk: expected ro");
+	accept(VM_HEAD "disk1 = d, ro\ncount = 2\n");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(words),
+	    cmocka_unit_test(whose_it_is),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

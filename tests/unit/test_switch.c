@@ -1,0 +1,499 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The switch between VMs: where frames go (M78), whose turn it is (M75: equal bytes for small and big
+ * frames), one copy into posted buffers (M69, M77), drops at the receiver's expense (M42), filters and rates
+ * (M93). */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "net.h"
+
+#define MAX_PORTS 64
+#define FRAMES 64
+#define AGE 1000
+
+struct sender_frame {
+	struct net_frame f;
+	struct net_piece pieces[3];
+	u8 *data;
+	unsigned from;
+	bool busy;
+};
+
+static struct board_port {
+	struct net_port p;
+	unsigned posted; /* buffers of 2048 bytes that are left; each of three pieces */
+	u8 *buffer;
+	u32 got;           /* length of the last frame */
+	unsigned frames;   /* received */
+	unsigned returned; /* sent and completed */
+	unsigned delivered;
+} b[MAX_PORTS];
+static struct net_switch sw;
+static struct sender_frame frames[MAX_PORTS][FRAMES];
+static u64 now, next_time;
+
+static unsigned room(struct net_port *p, u32 length, struct net_piece *pieces)
+{
+	struct board_port *to = container_of(p, struct board_port, p);
+
+	if (to->posted == 0 || length > 2048)
+		return 0;
+	free(to->buffer);
+	to->buffer = malloc(2048);
+	memset(to->buffer, 0xdd, 2048);
+	pieces[0] = (struct net_piece){to->buffer, 10};
+	pieces[1] = (struct net_piece){to->buffer + 10, 100};
+	pieces[2] = (struct net_piece){to->buffer + 110, 2048 - 110};
+	return 3;
+}
+
+static void received(struct net_port *p, u32 length)
+{
+	struct board_port *to = container_of(p, struct board_port, p);
+
+	to->posted--;
+	to->frames++;
+	to->got = length;
+}
+
+static const struct net_port_ops ops = {room, received};
+
+static void completed(struct net_frame *f, bool delivered)
+{
+	struct sender_frame *s = container_of(f, struct sender_frame, f);
+
+	assert_true(s->busy);
+	s->busy = false;
+	free(s->data);
+	s->data = NULL;
+	b[s->from].returned++;
+	b[s->from].delivered += delivered;
+}
+
+static const u8 *address(unsigned n)
+{
+	static u8 a[2][NET_ADDRESS];
+	static unsigned turn;
+	u8 *at = a[turn++ % 2];
+
+	memcpy(at, (u8[]){0x52, 0x54, 0, (u8)(n >> 16), (u8)(n >> 8), (u8)n}, NET_ADDRESS);
+	return at;
+}
+
+static const u8 everybody[] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+
+static void board(unsigned ports, u32 flags)
+{
+	memset(b, 0, sizeof(b));
+	memset(frames, 0, sizeof(frames));
+	now = 1;
+	net_switch_init(&sw, 0x123456789abcdef, AGE);
+	for (unsigned i = 0; i < ports; i++) {
+		assert_int_equal(net_port_init(&b[i].p, &sw, &ops, address(i), flags), 0);
+		b[i].posted = 1000000;
+	}
+}
+
+static int board_end(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < MAX_PORTS; i++) {
+		free(b[i].buffer);
+		b[i].buffer = NULL;
+		for (unsigned k = 0; k < FRAMES; k++)
+			assert_false(frames[i][k].busy);
+	}
+	return 0;
+}
+
+/* A frame whose bytes behind the addresses are made of seed; NULL: all of the port's are on their way. */
+static struct sender_frame *send(unsigned from, const u8 *target, const u8 *source, u32 length, u8 seed)
+{
+	struct sender_frame *s = NULL;
+
+	for (unsigned k = 0; k < FRAMES && !s; k++)
+		if (!frames[from][k].busy)
+			s = &frames[from][k];
+	if (!s)
+		return NULL;
+	s->busy = true;
+	s->from = from;
+	s->data = malloc(length);
+	for (u32 i = 0; i < length; i++)
+		s->data[i] = (u8)(seed + i * 7);
+	memcpy(s->data, target, MIN(length, 6u));
+	if (length >= 12)
+		memcpy(s->data + 6, source, 6);
+	s->pieces[0] = (struct net_piece){s->data, length / 3};
+	s->pieces[1] = (struct net_piece){s->data + length / 3, length / 3};
+	s->pieces[2] = (struct net_piece){s->data + length / 3 * 2, length - length / 3 * 2};
+	s->f =
+	    (struct net_frame){.pieces = s->pieces, .nr_pieces = 3, .length = length, .complete = completed};
+	net_send(&b[from].p, &s->f);
+	return s;
+}
+
+static void run(void)
+{
+	while (net_switch_run(&sw, now, 16, &next_time))
+		;
+}
+
+static void expect_frame(unsigned port, const u8 *target, const u8 *source, u32 length, u8 seed)
+{
+	assert_int_equal(b[port].got, length);
+	assert_memory_equal(b[port].buffer, target, 6);
+	assert_memory_equal(b[port].buffer + 6, source, 6);
+	for (u32 i = 12; i < 2048; i++)
+		assert_int_equal(b[port].buffer[i], i < length ? (u8)(seed + i * 7) : 0xdd);
+}
+
+static void frames_arrive_whole(void **state)
+{
+	(void)state;
+	board(4, NET_ANTI_SPOOF);
+	/* Around the size of the header, and up to the biggest. */
+	for (u32 length = 14; length <= 1514; length += length < 200 ? 1 : 97) {
+		send(0, address(2), address(0), length, (u8)length);
+		run();
+		expect_frame(2, address(2), address(0), length, (u8)length);
+	}
+	assert_int_equal(b[0].returned, b[0].delivered);
+	assert_int_equal(b[0].returned, b[2].frames);
+	assert_int_equal(b[0].p.deficit, 0); /* and nothing has been saved up for later */
+	assert_int_equal(b[1].frames + b[3].frames, 0);
+	assert_int_equal(net_port_meters(&b[0].p).tx_bytes, net_port_meters(&b[2].p).rx_bytes);
+	send(1, everybody, address(1), 60, 9);
+	run();
+	for (unsigned i = 0; i < 4; i++)
+		if (i != 1)
+			expect_frame(i, everybody, address(1), 60, 9);
+	assert_int_equal(b[1].frames, 0);
+	send(3, address(3), address(3), 60, 0); /* to itself: nobody's */
+	run();
+	assert_true(b[3].delivered == 0 && b[3].returned == 1);
+}
+
+static void what_is_no_frame_is_refused(void **state)
+{
+	(void)state;
+	struct sender_frame *s;
+
+	board(2, NET_ANTI_SPOOF);
+	send(0, address(1), address(0), 13, 0);
+	s = send(0, address(1), address(0), 100, 0);
+	s->f.length = 101; /* more than there is */
+	s = send(0, address(1), address(0), 100, 0);
+	s->f.length = ~0u;
+	s = send(0, address(1), address(0), 100, 0);
+	s->f.length = 0;
+	s->f.nr_pieces = 0;
+	send(0, address(1), everybody, 60, 0); /* nobody is everybody */
+	send(0, address(1), address(1), 60, 0);
+	send(0, address(1), address(77), 60, 0);
+	run();
+	assert_int_equal(b[0].returned, 7);
+	assert_int_equal(net_port_meters(&b[0].p).tx_spoofed, 2);
+	assert_true(sw.steps < 200); /* the length that it claimed has not cost turns */
+	assert_int_equal(net_port_meters(&b[0].p).tx_bad, 5);
+	assert_int_equal(b[1].frames, 0);
+}
+
+/* The guest changes the frame while it is checked: what was checked is what arrives. */
+static struct sender_frame *changing;
+static unsigned changing_room(struct net_port *p, u32 length, struct net_piece *pieces)
+{
+	memset(changing->data, 0xee, 64);
+	return room(p, length, pieces);
+}
+
+static void checked_header_is_what_arrives(void **state)
+{
+	(void)state;
+	static const struct net_port_ops changing_ops = {changing_room, received};
+
+	board(2, NET_ANTI_SPOOF);
+	b[1].p.ops = &changing_ops;
+	changing = send(0, address(1), address(0), 300, 5);
+	run();
+	expect_frame(1, address(1), address(0), 300, 5);
+}
+
+static void addresses_are_learned_and_forgotten(void **state)
+{
+	(void)state;
+	board(4, 0);
+	send(0, address(500), address(0), 60, 0); /* unknown: to all */
+	run();
+	assert_int_equal(b[1].frames + b[2].frames + b[3].frames, 3);
+	send(2, address(0), address(500), 60, 0); /* it is behind port 2 */
+	run();
+	send(0, address(500), address(0), 60, 0);
+	run();
+	assert_int_equal(b[2].frames, 2);
+	assert_int_equal(b[1].frames + b[3].frames, 2);
+	send(3, address(0), address(500), 60, 0); /* and has moved */
+	run();
+	send(0, address(500), address(0), 60, 0);
+	run();
+	assert_int_equal(b[2].frames, 2);
+	assert_int_equal(b[3].frames, 2);
+	assert_int_equal(b[2].p.learned, 0);
+	now += AGE;
+	send(0, address(500), address(0), 60, 0);
+	run();
+	assert_int_equal(b[3].frames, 3);
+	assert_int_equal(b[1].frames, 1);
+	now++; /* too old */
+	send(0, address(500), address(0), 60, 0);
+	run();
+	assert_int_equal(b[1].frames, 2);
+	/* A port's own address does not move, whoever claims it, and is not forgotten. */
+	now += 100 * AGE;
+	send(3, address(0), address(1), 60, 0);
+	run();
+	send(0, address(1), address(0), 60, 0);
+	run();
+	assert_int_equal(b[1].frames, 3);
+	assert_int_equal(b[3].frames, 4);
+}
+
+/* A guest that makes up addresses fills its own quota and drives out nobody's. */
+static void flood_of_addresses(void **state)
+{
+	(void)state;
+	unsigned others;
+
+	board(4, 0);
+	send(1, address(0), address(900), 60, 0);
+	run();
+	for (unsigned i = 0; i < 20000; i++) {
+		send(0, address(1), address(1000 + i), 60, 0);
+		run();
+		assert_true(b[0].p.learned <= NET_LEARN_MAX);
+	}
+	assert_int_equal(b[0].p.learned, NET_LEARN_MAX);
+	others = b[2].frames + b[3].frames;
+	send(2, address(900), address(2), 60, 0);
+	run();
+	assert_int_equal(b[2].frames + b[3].frames, others);
+	assert_int_equal(b[1].frames, 20001);
+	while (net_port_close(&b[0].p))
+		;
+	send(2, address(1000), address(2), 60, 0); /* was behind port 0 */
+	run();
+	assert_int_equal(b[3].frames, others - b[2].frames + 1);
+	assert_int_equal(net_port_init(&b[0].p, &sw, &ops, address(1), 0), ERR_EXIST);
+	assert_int_equal(net_port_init(&b[0].p, &sw, &ops, everybody, 0), ERR_INVAL);
+	assert_int_equal(net_port_init(&b[0].p, &sw, &ops, address(0), 0), 0);
+}
+
+static void drops_are_the_receivers(void **state)
+{
+	(void)state;
+	board(3, NET_ANTI_SPOOF);
+	b[1].posted = 2;
+	for (unsigned i = 0; i < 5; i++)
+		send(0, address(1), address(0), 100, 0);
+	send(0, address(2), address(0), 1600, 0);
+	send(0, address(2), address(0), 2049, 0); /* its buffers are smaller */
+	run();
+	assert_int_equal(b[0].returned, 7);
+	assert_int_equal(b[0].delivered, 3);
+	assert_int_equal(net_port_meters(&b[1].p).rx_frames, 2);
+	assert_int_equal(net_port_meters(&b[1].p).rx_dropped, 3);
+	assert_int_equal(net_port_meters(&b[2].p).rx_dropped, 1);
+	assert_int_equal(net_port_meters(&b[0].p).tx_frames, 7);
+	assert_int_equal(net_port_meters(&b[0].p).rx_dropped, 0);
+}
+
+/* Two that always have something to send, frames of 64 and of 1500 bytes, and a switch that is always behind.
+ */
+static void equal_bytes(void **state)
+{
+	(void)state;
+	u64 bytes[3] = {0};
+
+	board(4, NET_ANTI_SPOOF);
+	for (unsigned i = 0; i < 20000; i++) {
+		while (send(0, address(3), address(0), 64, 1))
+			;
+		while (send(1, address(3), address(1), 1500, 2))
+			;
+		net_switch_run(&sw, now, 1 + i % 7, &next_time);
+	}
+	for (unsigned i = 0; i < 2; i++)
+		bytes[i] = net_port_meters(&b[i].p).tx_bytes;
+	print_message("64-byte frames: %llu bytes, 1500-byte frames: %llu\n", (unsigned long long)bytes[0],
+		      (unsigned long long)bytes[1]);
+	assert_true(bytes[0] > 100000);
+	assert_true(bytes[0] * 100 <= bytes[1] * 103 && bytes[1] * 100 <= bytes[0] * 103);
+	/* A third one with big segments, from now on. */
+	for (unsigned i = 0; i < 40000; i++) {
+		while (send(0, address(3), address(0), 64, 1))
+			;
+		while (send(1, address(3), address(1), 1500, 2))
+			;
+		while (send(2, address(3), address(2), 9000, 3))
+			;
+		net_switch_run(&sw, now, 1 + i % 7, &next_time);
+	}
+	for (unsigned i = 0; i < 3; i++)
+		bytes[i] = net_port_meters(&b[i].p).tx_bytes - bytes[i];
+	for (unsigned i = 0; i < 2; i++)
+		assert_true(bytes[2] * 100 <= bytes[i] * 103 && bytes[i] * 100 <= bytes[2] * 103);
+	run();
+}
+
+static void rate_is_kept(void **state)
+{
+	(void)state;
+	board(3, NET_ANTI_SPOOF);
+	net_port_limit(&b[0].p, 1000000, 10000); /* 1 MB/s, 10 kB at once */
+	for (now = 1; now < 1000000000; now += 100000) {
+		while (send(0, address(2), address(0), 1000, 1))
+			;
+		send(1, address(2), address(1), 1000, 1); /* is not held up */
+		assert_false(net_switch_run(&sw, now, 1000, &next_time));
+		/* Next when the next millisecond's frame is paid for. */
+		assert_true(next_time > now && next_time <= now + 1000000);
+	}
+	u64 sent = net_port_meters(&b[0].p).tx_bytes;
+	assert_in_range(sent, 1000000, 1000000 + 10000 + 1000);
+	assert_int_equal(net_port_meters(&b[1].p).tx_frames, 10000);
+	net_port_limit(&b[0].p, 0, 0);
+	run();
+	assert_int_equal(next_time, ~0ull);
+}
+
+/* Steps for a frame in a switch with few and with many ports that all send. */
+static double steps_a_frame(unsigned ports)
+{
+	u64 start, sent = 0;
+
+	board(ports, NET_ANTI_SPOOF);
+	start = sw.steps;
+	for (unsigned k = 0; k < 20; k++) {
+		for (unsigned i = 0; i < ports; i++)
+			for (unsigned n = 0; n < 8; n++, sent++)
+				send(i, address((i + 1 + n % (ports - 1)) % ports), address(i), 1500, 0);
+		run();
+	}
+	for (unsigned i = 0; i < ports; i++)
+		assert_int_equal(b[i].delivered, 160);
+	return (double)(sw.steps - start) / (double)sent;
+}
+
+static void cost_is_flat(void **state)
+{
+	double two = steps_a_frame(2);
+
+	print_message("steps for a frame: %.2f with 2 ports", two);
+	for (unsigned ports = 4; ports <= 64; ports *= 2) {
+		board_end(state);
+		double many = steps_a_frame(ports);
+
+		print_message(", %.2f with %u", many, ports);
+		assert_true(many <= two * 1.1);
+	}
+	print_message("\n");
+}
+
+static void put_ip(struct sender_frame *s, u8 protocol, u32 source, u16 port, u16 fragment)
+{
+	u8 *ip = s->data + 14;
+
+	memcpy(s->data + 12, (u8[]){8, 0}, 2);
+	memset(ip, 0, 24);
+	ip[0] = 0x45;
+	ip[6] = (u8)(fragment >> 8);
+	ip[7] = (u8)fragment;
+	ip[9] = protocol;
+	memcpy(ip + 12, (u8[]){(u8)(source >> 24), (u8)(source >> 16), (u8)(source >> 8), (u8)source}, 4);
+	ip[22] = (u8)(port >> 8);
+	ip[23] = (u8)port;
+}
+
+static u8 ip_version = 0x45;
+static bool passes(u8 protocol, u32 source, u16 port, u16 fragment, bool tag)
+{
+	unsigned before = b[1].frames;
+
+	struct sender_frame *s = send(0, address(1), address(0), 60, 0);
+
+	put_ip(s, protocol, source, port, fragment);
+	s->data[14] = ip_version;
+	if (tag) {
+		memmove(s->data + 16, s->data + 12, 30);
+		memcpy(s->data + 12, (u8[]){0x81, 0, 0, 5}, 4);
+	}
+	run();
+	return b[1].frames != before;
+}
+
+static void filters(void **state)
+{
+	(void)state;
+	static const struct net_rule in[] = {
+	    {.incoming = true, .protocol = 6, .port_first = 80, .port_last = 90},
+	    {.incoming = true, .source = 0x0a000000, .source_mask = 0xff000000, .protocol = 17},
+	    {.incoming = true, .ethertype = 0x0806},
+	    {.incoming = true, .drop = true},
+	};
+	static const struct net_rule out[] = {
+	    {.drop = true, .source = 0x0a010203, .source_mask = ~0u},
+	};
+	struct sender_frame *s;
+
+	board(2, NET_ANTI_SPOOF);
+	assert_int_equal(net_port_filter(&b[1].p, in, ARRAY_SIZE(in)), 0);
+	assert_int_equal(net_port_filter(&b[0].p, out, ARRAY_SIZE(out)), 0);
+	assert_true(passes(6, 1, 80, 0, false));
+	assert_true(passes(6, 1, 90, 0x4000, false)); /* "don't fragment" is none */
+	assert_false(passes(6, 1, 91, 0, false));
+	assert_true(passes(6, 1, 80, 0, true)); /* with a VLAN tag */
+	assert_false(passes(6, 1, 91, 0, true));
+	for (ip_version = 0x44; ip_version; ip_version = ip_version == 0x44 ? 0x65 : 0)
+		assert_false(passes(6, 1, 80, 0, false)); /* too short a header, another version */
+	ip_version = 0x45;
+	assert_false(passes(6, 1, 79, 0, false));
+	assert_false(passes(6, 1, 80, 1, false)); /* a fragment's bytes are no ports */
+	assert_false(passes(17, 1, 80, 0, false));
+	assert_true(passes(17, 0x0a112233, 1, 0, false));
+	assert_false(passes(17, 0x0b112233, 1, 0, false));
+	assert_false(passes(17, 0x0a010203, 1, 0, false)); /* by the sender's rule */
+	assert_int_equal(net_port_meters(&b[0].p).tx_filtered, 1);
+	assert_int_equal(net_port_meters(&b[1].p).rx_filtered, 8);
+	s = send(0, address(1), address(0), 60, 0);
+	memcpy(s->data + 12, (u8[]){8, 6}, 2);
+	s = send(0, address(1), address(0), 60, 0);
+	memcpy(s->data + 12, (u8[]){0x81, 0, 0, 5, 8, 6}, 6); /* with a tag */
+	s = send(0, address(1), address(0), 16, 0);
+	memcpy(s->data + 12, (u8[]){0x81, 0}, 2); /* half a tag */
+	s = send(0, address(1), address(0), 33, 0);
+	memcpy(s->data + 12, (u8[]){8, 0, 0x45}, 3); /* with most of IP */
+	run();
+	assert_int_equal(b[1].frames, 6);
+	assert_int_equal(net_port_meters(&b[1].p).rx_filtered, 10);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test_teardown(frames_arrive_whole, board_end),
+	    cmocka_unit_test_teardown(what_is_no_frame_is_refused, board_end),
+	    cmocka_unit_test_teardown(checked_header_is_what_arrives, board_end),
+	    cmocka_unit_test_teardown(addresses_are_learned_and_forgotten, board_end),
+	    cmocka_unit_test_teardown(flood_of_addresses, board_end),
+	    cmocka_unit_test_teardown(drops_are_the_receivers, board_end),
+	    cmocka_unit_test_teardown(equal_bytes, board_end),
+	    cmocka_unit_test_teardown(rate_is_kept, board_end),
+	    cmocka_unit_test_teardown(cost_is_flat, board_end),
+	    cmocka_unit_test_teardown(filters, board_end),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Disks in socle.conf: diskN = PATH, and words as in xl's disk specification. */
+#include "config_internal.h"
+
+/* Cuts the part up to the next comma off. */
+static struct span take_part(struct span *rest)
+{
+	const char *comma = rest->n ? memchr(rest->s, ',', rest->n) : NULL;
+	struct span part = span_take(rest, comma ? (size_t)(comma - rest->s) : rest->n);
+
+	if (comma)
+		span_take(rest, 1);
+	return span_trim(part);
+}
+
+static bool set_word(struct config_disk *d, struct span word)
+{
+	if (span_equal_nocase(word, "ro"))
+		d->read_only = true;
+	else if (span_equal_nocase(word, "rw"))
+		d->read_only = false;
+	else if (span_equal_nocase(word, "packed"))
+		d->packed = true;
+	else if (span_equal_nocase(word, "split"))
+		d->packed = false;
+	else
+		return false;
+	return true;
+}
+
+int config_set_disk(struct config_parser *p, const struct config_key *key, struct span value, void *field)
+{
+	struct config_disk *d = field;
+	struct span rest = value;
+	int err = config_parse_path(p, key, take_part(&rest), d->path);
+
+	while (!err && rest.n) {
+		struct span word = take_part(&rest);
+		if (!set_word(d, word))
+			err = config_fail_value(p, key, word);
+	}
+	return err;
+}
+
+/* ---- whose file it is ---- */
+struct use {
+	struct config_parser *p;
+	const struct config_vm *vm;
+	const struct config_disk *disk;
+	const char *key;
+};
+
+/* Another use of the same file: as a kernel and so on as well. */
+static int check_use(void *opaque, const struct config_vm *vm, const char *key, const char *path)
+{
+	const struct use *u = opaque;
+
+	/* FAT does not tell upper from lower case. */
+	if ((vm == u->vm && strcmp(key, u->key) == 0) || str_casecmp(path, u->disk->path))
+		return 0;
+	u->p->line = config_key_line(u->vm, u->key);
+	return config_fail(u->p, u->key, "%.80s is %s of [vm %s] as well: expected a file of its own, or ro",
+			   path, key, vm->name);
+}
+
+static int check_disk(struct config_parser *p, const struct config_vm *vm, unsigned i)
+{
+	const char key[] = {'d', 'i', 's', 'k', (char)('1' + i), 0};
+	struct use u = {p, vm, &vm->disks[i], key};
+
+	if (!vm->disks[i].path[0] || vm->disks[i].read_only)
+		return 0;
+	if (vm->count > 1) {
+		p->line = config_key_line(vm, key);
+		return config_fail(p, key, "%u VMs cannot write to one disk: expected ro", vm->count);
+	}
+	return config_for_each_file(p->config, check_use, &u);
+}
+
+int config_check_disks(struct config_parser *p)
+{
+	int err = 0;
+
+	for (unsigned v = 0; v < p->config->nr_vms && !err; v++)
+		for (unsigned i = 0; i < CONFIG_MAX_DISKS && !err; i++)
+			err = check_disk(p, &p->config->vms[v], i);
+	return err;
+}
