@@ -203,7 +203,7 @@ SCENES = {
                     [shares(0.02), evenness(0.999), throughput("alone-1", 1, 0.02)], ("bvt",), least=80, head=2 * MHZ),
     "alone-4": Scene("a spinner alone on four CPUs", 4, crowd(1), [], ("bvt",)),
     "many-4": Scene("256 equal spinners on four CPUs", 4, crowd(256),
-                    [shares(0.02), evenness(0.999), throughput("alone-4", 4, 0.02)], ("bvt",), least=40, head=2 * MHZ),
+                    [shares(0.02), evenness(0.999), throughput("alone-4", 4, 0.02)], ("bvt",), least=80, head=2 * MHZ),
     "latency": Scene("a guest that wakes every 10 ms beside three hogs, without warp", 1, latency(),
                      [lateness(), shares(0.01)]),
     "warp": Scene("the same, the guest with warp = 20000", 1, latency("warp = 20000\n"),
