@@ -13,7 +13,7 @@
 static struct {
 	struct spinlock lock;
 	u64 count;
-	u64 begun; /* on their way; fewer only under the lock */
+	u64 begun; /* on their way; atomic, and fewer only under the lock */
 	hpa_t first;
 } pool;
 

@@ -8,32 +8,14 @@
 
 #include <cmocka.h>
 
-#include "virtq_driver.h"
+#include "virtq_test.h"
 
-#define QUEUE 0x8000ull
-#define DATA 0x20000ull
 #define SPLIT 0
 #define PACKED VIRTIO_F_RING_PACKED
 #define EVENT VIRTIO_F_EVENT_IDX
 #define INDIRECT VIRTIO_F_INDIRECT_DESC
 
-static struct virtq queue;
-static struct driver driver;
 static struct block_segment segments[64];
-
-static int setup(void **state)
-{
-	(void)state;
-	ram_create();
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	ram_destroy();
-	return (int)shim_pages_in_use;
-}
 
 static void begin(u16 size, u64 features)
 {

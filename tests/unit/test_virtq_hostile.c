@@ -7,33 +7,15 @@
 
 #include <cmocka.h>
 
-#include "virtq_driver.h"
+#include "virtq_test.h"
 
-#define QUEUE 0x8000ull
-#define DATA 0x20000ull
 #define TABLE 0x30000ull
 #define SPLIT VIRTIO_F_INDIRECT_DESC
 #define PACKED (VIRTIO_F_RING_PACKED | VIRTIO_F_INDIRECT_DESC)
 #define SIZE 8
 
-static struct virtq queue;
-static struct driver driver;
 static struct block_segment segments[32];
 static struct virtq_chain c;
-
-static int setup(void **state)
-{
-	(void)state;
-	ram_create();
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	ram_destroy();
-	return (int)shim_pages_in_use;
-}
 
 static void begin(u64 features)
 {
