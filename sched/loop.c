@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The scheduler's loop of one CPU, on the CPU's own stack: a switch that has more to do than to ask this CPU's
- * queue goes by it (handover.c and linger.c have the short ways), and a task that ended can be freed there. No
- * other CPU takes a task before its stack is free. */
+/* The scheduler's loop of one CPU, on the CPU's own stack: a switch that has more to do than to ask this
+ * CPU's queue goes by it (handover.c and linger.c have the short ways), and a task that ended can be freed
+ * there. No other CPU takes a task before its stack is free. */
 #include "internal.h"
 
 int sched_init(bool (*idle)(void))
