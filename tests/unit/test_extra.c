@@ -196,6 +196,54 @@ static void sse_goes_with_the_vcpu(void **state)
 	assert_int_equal(second, 22);
 }
 
+static u64 ymm_upper_get(void)
+{
+	u64 value;
+	__asm__ volatile("vextractf128 $1, %%ymm7, %%xmm6\n\tmovq %%xmm6, %0" : "=r"(value) : : "xmm6");
+	return value;
+}
+
+static void ymm_upper_set(u64 value)
+{
+	__asm__ volatile("movq %0, %%xmm6\n\tvinsertf128 $1, %%xmm6, %%ymm7, %%ymm7"
+			 :
+			 : "r"(value)
+			 : "xmm6", "xmm7");
+}
+
+/* What another guest has left there is not what a guest finds that enables AVX. */
+static void avx_comes_when_it_is_enabled(void **state)
+{
+	(void)state;
+	if (!__builtin_cpu_supports("avx"))
+		skip();
+	fake_cpuid = NULL;
+	extra_init();
+	extra_init_cpu(&here);
+	vcpu_make(&a);
+	vcpu_make(&b);
+	extra_load(&here, &a);
+	xmm_set(11);
+	ymm_upper_set(99);
+	extra_set_xcr0(&a, XCR0_X87 | XCR0_SSE | XCR0_AVX);
+	u64 lower = xmm_get(), fresh = ymm_upper_get();
+	ymm_upper_set(33);
+	extra_save(&here, &a);
+	extra_load(&here, &b);
+	u64 other = xmm_get();
+	ymm_upper_set(44);
+	extra_save(&here, &b);
+	extra_load(&here, &a);
+	u64 lower_again = xmm_get(), upper_again = ymm_upper_get();
+	assert_true(a.extra.wide && !b.extra.wide);
+	assert_int_equal(lower, 11);
+	assert_int_equal(fresh, 0);
+	assert_int_equal(other, 0);
+	assert_int_equal(lower_again, 11);
+	assert_int_equal(upper_again, 33);
+	assert_int_equal(fake_registers.xcr0, XCR0_X87 | XCR0_SSE | XCR0_AVX);
+}
+
 static void xcr0_is_written_when_it_differs(void **state)
 {
 	(void)state;
@@ -220,6 +268,7 @@ int main(void)
 	    T(each_has_its_own),
 	    T(breakpoints_come_when_they_are_asked_for),
 	    T(sse_goes_with_the_vcpu),
+	    T(avx_comes_when_it_is_enabled),
 	    T(xcr0_is_written_when_it_differs),
 	};
 	return cmocka_run_group_tests_name("registers beside the VMCS (M2)", tests, NULL, NULL);
