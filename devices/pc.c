@@ -190,7 +190,7 @@ static int pc_add_disks(struct pc *pc)
 	for (unsigned i = 0; i < cfg->nr_disks; i++) {
 		const struct virtio_blk_setup setup = {.disk = cfg->disks[i].disk,
 						       .id = cfg->disks[i].id,
-						       .packed = cfg->disks[i].packed,
+						       .packed = cfg->disks[i].model == DISK_PACKED,
 						       .group = cfg->group};
 		pc->disks[i] = virtio_blk_create(pc->guest, &pc->pci, PCI_DEVFN(PC_DISK_SLOT + i, 0), &setup);
 		if (!pc->disks[i])

@@ -3,6 +3,7 @@
  * on the build host. It allocates nothing and trusts nothing. */
 #pragma once
 
+#include "disk_model.h"
 #include "lib.h"
 
 #define CONFIG_MAX_VMS 1024 /* sections, and VMs of all of them together */
@@ -43,7 +44,7 @@ struct config_socle {
 struct config_disk {
 	char path[CONFIG_PATH_MAX]; /* "": there is none */
 	bool read_only;
-	bool packed; /* packed virtqueues are offered */
+	enum disk_model model;
 };
 
 /* A [vm NAME] section. */
@@ -97,6 +98,8 @@ int config_parse(struct config *c, const char *text, size_t length, struct confi
  * keys that repeat; NULL where the key names no file. */
 void config_error_at(struct config_error *err, const struct config_vm *vm, const char *key, const char *path,
 		     const char *fmt, ...) PRINTF(5, 6);
+/* The word for it. */
+const char *config_disk_word(enum disk_model model);
 /* "FILE:LINE: KEY: TEXT" into buf. */
 void config_format_error(char *buf, size_t size, const char *file, const struct config_error *err);
 /* Calls fn for each file the configuration names (path normalised: '/' separated, no leading '/'),

@@ -3,6 +3,7 @@
  * of its devices. docs/guest-machine.md has the map with every port. */
 #pragma once
 
+#include "disk_model.h"
 #include "lib.h"
 
 struct block;
@@ -30,11 +31,11 @@ struct pc;
 #define PC_MAX_DISKS 4
 #define PC_DISK_SLOT 4 /* of the PCI bus; one for each disk */
 
-/* A virtio disk. */
+/* A disk of the guest. */
 struct pc_disk {
 	struct block *disk; /* outlives the PC */
 	const char *id;     /* its serial number */
-	bool packed;        /* packed virtqueues are offered */
+	enum disk_model model;
 };
 
 struct pc_config {

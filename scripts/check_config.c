@@ -41,7 +41,7 @@ static int print_file(void *opaque, const struct config_vm *vm, const char *key,
 	printf(", %s %s", key, path);
 	if (strncmp(key, "disk", 4) == 0) {
 		const struct config_disk *d = &vm->disks[key[4] - '1'];
-		printf(" (%s, %s)", d->read_only ? "ro" : "rw", d->packed ? "packed" : "split");
+		printf(" (%s, %s)", d->read_only ? "ro" : "rw", config_disk_word(d->model));
 	}
 	return 0;
 }

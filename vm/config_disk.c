@@ -13,18 +13,35 @@ static struct span take_part(struct span *rest)
 	return span_trim(part);
 }
 
+/* Those that a device serves. */
+static const char *const model_words[DISK_MODELS] = {
+    [DISK_SPLIT] = "split",
+    [DISK_PACKED] = "packed",
+};
+
+const char *config_disk_word(enum disk_model model)
+{
+	return model_words[model];
+}
+
+static bool set_model(struct config_disk *d, struct span word)
+{
+	for (unsigned i = 0; i < DISK_MODELS; i++)
+		if (model_words[i] && span_equal_nocase(word, model_words[i])) {
+			d->model = (enum disk_model)i;
+			return true;
+		}
+	return false;
+}
+
 static bool set_word(struct config_disk *d, struct span word)
 {
 	if (span_equal_nocase(word, "ro"))
 		d->read_only = true;
 	else if (span_equal_nocase(word, "rw"))
 		d->read_only = false;
-	else if (span_equal_nocase(word, "packed"))
-		d->packed = true;
-	else if (span_equal_nocase(word, "split"))
-		d->packed = false;
 	else
-		return false;
+		return set_model(d, word);
 	return true;
 }
 

@@ -13,16 +13,26 @@ static void words(void **state)
 		       "disk2 = \"a b.img,split,rw\"\n");
 	const struct config_disk *d = c.vms[0].disks;
 	assert_string_equal(d[0].path, "boot/root.img");
-	assert_false(d[0].read_only || d[0].packed);
+	assert_false(d[0].read_only);
+	assert_int_equal(d[0].model, DISK_SPLIT);
 	assert_string_equal(d[1].path, "a b.img");
-	assert_false(d[1].read_only || d[1].packed);
+	assert_false(d[1].read_only);
+	assert_int_equal(d[1].model, DISK_SPLIT);
 	assert_string_equal(d[2].path, "");
 	assert_string_equal(d[3].path, "tools.img");
-	assert_true(d[3].read_only && d[3].packed);
+	assert_true(d[3].read_only);
+	assert_int_equal(d[3].model, DISK_PACKED);
 	assert_int_equal(config_vm_footprint(&c.vms[0]), without + 3 * 65536);
 	/* The last of two that exclude each other. */
 	accept(VM_HEAD "disk1 = d, ro, rw, packed, split\n");
-	assert_false(d[0].read_only || d[0].packed);
+	assert_false(d[0].read_only);
+	assert_int_equal(d[0].model, DISK_SPLIT);
+	for (unsigned i = DISK_SPLIT; i <= DISK_PACKED; i++) {
+		char text[128];
+		snprintf(text, sizeof(text), VM_HEAD "disk2 = d, %s\n", config_disk_word((enum disk_model)i));
+		accept(text);
+		assert_int_equal(d[1].model, i);
+	}
 	refuse(VM_HEAD "disk1 =\n", 4, "disk1",
 	       "value missing: expected PATH[, ro or rw][, split or packed]");
 	refuse(VM_HEAD "disk1 = , ro\n", 4, "disk1", "empty path");
