@@ -52,7 +52,7 @@ struct virtio_blk {
 	bool blocked; /* there was no slot for the next */
 	struct spinlock later_lock;
 	struct timer later; /* goes on where serving ended, with later_lock held */
-	struct block_segment pool[BLK_POOL];
+	struct piece pool[BLK_POOL];
 };
 
 /* What parsing a request comes to. */

@@ -34,7 +34,7 @@ static void take(struct blk_slot *s, void *to, u32 n)
 
 	c->read_bytes -= n;
 	while (n) {
-		struct block_segment *first = c->segments;
+		struct piece *first = c->segments;
 		u32 part = MIN(n, first->length);
 		memcpy(out, first->base, part);
 		out += part;
@@ -52,7 +52,7 @@ static void take(struct blk_slot *s, void *to, u32 n)
 static void take_status(struct blk_slot *s)
 {
 	struct virtq_chain *c = &s->chain;
-	struct block_segment *last = &c->segments[c->nr_read + c->nr_write - 1];
+	struct piece *last = &c->segments[c->nr_read + c->nr_write - 1];
 
 	s->status = last->base + --last->length;
 	c->write_bytes--;
@@ -107,7 +107,7 @@ static enum blk_next parse_range(struct blk_slot *s, const struct header *h, enu
 static enum blk_next parse_id(struct virtio_blk *b, struct blk_slot *s, enum block_status *status)
 {
 	const struct virtq_chain *c = &s->chain;
-	const struct block_segment *to = c->segments + c->nr_read;
+	const struct piece *to = c->segments + c->nr_read;
 
 	if (c->write_bytes < VIRTIO_BLK_ID_BYTES)
 		return answer(status, BLOCK_IOERR);

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "list.h"
+#include "piece.h"
 
 #define BLOCK_SECTOR 512 /* bytes; sectors are counted in it everywhere */
 
@@ -32,13 +33,6 @@ enum block_status {
 /* With BLOCK_WRITE and BLOCK_WRITE_ZEROES: it is completed when it is on the medium. */
 #define BLOCK_FUA 2u
 
-/* Host memory, any alignment, validated and pinned by who submits. A guest may change it meanwhile: its bytes
- * are data, never decided upon. */
-struct block_segment {
-	u8 *base;
-	u32 length; /* bytes, at least 1 */
-};
-
 /* The front end's memory; the device's from block_submit() to complete(), the segments and what they point
  * at included. */
 struct block_request {
@@ -48,7 +42,7 @@ struct block_request {
 	u32 count; /* sectors; 0 for BLOCK_FLUSH, at least 1 for the others */
 	/* BLOCK_READ and BLOCK_WRITE: count * BLOCK_SECTOR bytes in all; 0 segments for the others. */
 	u32 nr_segments;
-	const struct block_segment *segments;
+	const struct piece *segments;
 	/* Once for each submit, on any CPU, perhaps before block_submit() has returned. The request is the
 	 * front end's again. It may not submit from in here: it would recurse. */
 	void (*complete)(struct block_request *r, enum block_status status);

@@ -53,7 +53,7 @@ struct block_slot {
 	bool busy;       /* until it is completed and block_submit() has returned */
 	bool submitting; /* block_submit() has not returned: who called it goes on after that */
 	bool over;       /* completed */
-	struct block_segment segments[BLOCK_QUEUE_SEGMENTS];
+	struct piece segments[BLOCK_QUEUE_SEGMENTS];
 };
 
 struct block_queue {

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "list.h"
+#include "piece.h"
 #include "spinlock.h"
 
 #define NET_PORTS 128
@@ -23,13 +24,8 @@
 #define NET_WAYS 4          /* places of one address among them: no look-up takes more steps */
 #define NET_LEARN_MAX 64    /* addresses learned from one port */
 
-struct net_piece {
-	u8 *base; /* host memory, validated and pinned */
-	u32 length;
-};
-
 struct net_frame {
-	const struct net_piece *pieces;
+	const struct piece *pieces;
 	u32 nr_pieces; /* up to NET_PIECES */
 	u32 length;    /* of all pieces; else, and beyond NET_FRAME_MIN to _MAX, it is dropped */
 	/* Once for each net_send(): the frame is the sender's again. delivered: to one receiver at least. On
@@ -42,7 +38,7 @@ struct net_port;
 struct net_port_ops {
 	/* Room for a frame of length bytes: up to NET_PIECES pieces of host memory, of length bytes at least;
 	 * returns how many, 0 when the receiver has posted none that can take it. */
-	unsigned (*room)(struct net_port *p, u32 length, struct net_piece *pieces);
+	unsigned (*room)(struct net_port *p, u32 length, struct piece *pieces);
 	/* The frame is in what room() gave. Neither may call the switch. */
 	void (*received)(struct net_port *p, u32 length);
 };

@@ -33,7 +33,7 @@ int pv_ring_next(struct pv_ring *r, struct socle_request *request);
  * there. The number of pieces; ERR_FAULT: not in RAM (that the guest may write); ERR_INVAL: lengths that do
  * not add up, or 0; ERR_TOOLONG: more segments or pieces than max. The segment list is read once. */
 int pv_ring_segments(struct pv_ring *r, const struct socle_request *request, bool to_guest,
-		     struct block_segment *pieces, u32 max);
+		     struct piece *pieces, u32 max);
 
 /* Answers; the id is free then. The guest sees it after pv_ring_publish(). ERR_INVAL: the id is not in use;
  * ERR_FAULT: the ring is broken. */

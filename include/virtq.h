@@ -13,8 +13,8 @@
  * of them sees the other (2.7.7, 2.7.10, 2.8.21). */
 #pragma once
 
-#include "block.h"
 #include "gmem.h"
+#include "piece.h"
 
 /* Feature bits (virtio 1.2, chapter 6). */
 #define VIRTIO_F_INDIRECT_DESC BIT(28)
@@ -71,7 +71,7 @@ struct virtq {
 /* One chain of descriptors. */
 struct virtq_chain {
 	/* The caller's: where segments go, and for how many there is room. */
-	struct block_segment *segments;
+	struct piece *segments;
 	u32 room;
 	/* Of virtq_pop(). Segments that the device reads come first. They are as the driver cut them, but for
 	 * page boundaries: neighbours in host memory are one, those of length 0 left out. */

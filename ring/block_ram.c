@@ -7,7 +7,7 @@ static void copy(struct block_ram *d, const struct block_request *r)
 	u8 *at = d->base + r->sector * BLOCK_SECTOR;
 
 	for (u32 i = 0; i < r->nr_segments; i++) {
-		const struct block_segment *s = &r->segments[i];
+		const struct piece *s = &r->segments[i];
 
 		if (r->op == BLOCK_READ)
 			memcpy(s->base, at, s->length);

@@ -3,7 +3,7 @@
 #include "pv_ring.h"
 
 struct pieces {
-	struct block_segment *at;
+	struct piece *at;
 	u32 n, max;
 };
 
@@ -22,7 +22,7 @@ static int add(struct pv_ring *r, gpa_t gpa, u64 length, bool to_guest, struct p
 		host = gmem_tlb_ptr(r->mem, &r->tlb, gpa, n);
 		if (!host)
 			return ERR_FAULT;
-		p->at[p->n++] = (struct block_segment){host, (u32)n};
+		p->at[p->n++] = (struct piece){host, (u32)n};
 		gpa += n;
 		length -= n;
 	}
@@ -30,7 +30,7 @@ static int add(struct pv_ring *r, gpa_t gpa, u64 length, bool to_guest, struct p
 }
 
 int pv_ring_segments(struct pv_ring *r, const struct socle_request *request, bool to_guest,
-		     struct block_segment *pieces, u32 max)
+		     struct piece *pieces, u32 max)
 {
 	struct pieces p = {pieces, 0, max};
 	u64 bytes = (u64)request->nr_segments * sizeof(struct socle_segment), sum = 0;

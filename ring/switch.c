@@ -99,7 +99,7 @@ void net_send(struct net_port *p, struct net_frame *f)
 
 /* Bytes from a place to another, both in pieces. */
 struct cursor {
-	const struct net_piece *piece;
+	const struct piece *piece;
 	u32 left; /* pieces */
 	u32 done; /* of the first */
 };
@@ -129,7 +129,7 @@ struct passage {
 	struct net_port *from;
 	struct net_frame *frame;
 	u8 header[NET_HEADER];
-	struct net_piece header_piece;
+	struct piece header_piece;
 	struct cursor rest;      /* of the frame, behind the header */
 	struct net_port *target; /* NULL: everybody else */
 	struct net_headline line;
@@ -146,7 +146,7 @@ static const struct net_headline *headline(struct passage *w)
 
 static void deliver(struct passage *w, struct net_port *to)
 {
-	struct net_piece pieces[NET_PIECES];
+	struct piece pieces[NET_PIECES];
 	struct cursor header = {&w->header_piece, 1, 0}, rest = w->rest, room = {pieces, 0, 0};
 	u32 length = w->frame->length;
 
@@ -179,7 +179,7 @@ static bool read_header(struct passage *w)
 		sum += f->pieces[i].length;
 	if (sum != f->length)
 		return false;
-	w->header_piece = (struct net_piece){w->header, MIN(f->length, (u32)NET_HEADER)};
+	w->header_piece = (struct piece){w->header, MIN(f->length, (u32)NET_HEADER)};
 	w->rest = (struct cursor){f->pieces, f->nr_pieces, 0};
 	struct cursor header = {&w->header_piece, 1, 0};
 	return copy(&header, &w->rest, w->header_piece.length) == w->header_piece.length;

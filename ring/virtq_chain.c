@@ -14,14 +14,14 @@ static void segment_add(struct virtq_chain *c, u8 *base, u32 length, bool write)
 {
 	u32 count = c->nr_read + c->nr_write;
 	bool same = write ? c->nr_write : c->nr_read;
-	struct block_segment *last = c->segments + count - same;
+	struct piece *last = c->segments + count - same;
 
 	if (same && last->base + last->length == base && last->length <= ~0u - length) {
 		last->length += length;
 	} else if (count == c->room) {
 		c->too_long = true;
 	} else {
-		c->segments[count] = (struct block_segment){.base = base, .length = length};
+		c->segments[count] = (struct piece){.base = base, .length = length};
 		*(write ? &c->nr_write : &c->nr_read) += 1;
 	}
 }

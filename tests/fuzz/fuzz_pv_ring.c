@@ -62,7 +62,7 @@ static void guest_writes(void)
 	}
 }
 
-static void check_pieces(const struct block_segment *pieces, int n, u32 length, bool to_guest)
+static void check_pieces(const struct piece *pieces, int n, u32 length, bool to_guest)
 {
 	u64 sum = 0;
 
@@ -82,7 +82,7 @@ static void check_pieces(const struct block_segment *pieces, int n, u32 length, 
 
 static void socle_reads(void)
 {
-	struct block_segment pieces[40];
+	struct piece pieces[40];
 	struct socle_request r;
 	bool to_guest = take(1) & 1;
 	u32 before = ring.broken;

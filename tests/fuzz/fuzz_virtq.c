@@ -15,7 +15,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static struct virtq queue;
 static struct virtq_setup place;
-static struct block_segment segments[ROOM + 1];
+static struct piece segments[ROOM + 1];
 static struct virtq_chain flights[IN_FLIGHT];
 static unsigned nr_flights;
 
@@ -40,7 +40,7 @@ static void check_chain(const struct virtq_chain *c)
 
 	MUST(c->nr_read + c->nr_write <= ROOM);
 	for (u32 i = 0; i < c->nr_read + c->nr_write; i++) {
-		const struct block_segment *s = &segments[i];
+		const struct piece *s = &segments[i];
 		bool write = i >= c->nr_read;
 		MUST(s->length && is_ram(s->base, write) && is_ram(s->base + s->length - 1, write));
 		sum[write] += s->length;

@@ -25,7 +25,7 @@ static void done(struct block_request *r, enum block_status status)
 }
 
 static enum block_status ask(struct block *b, enum block_op op, u64 sector, u32 count,
-			     const struct block_segment *segments, u32 nr)
+			     const struct piece *segments, u32 nr)
 {
 	struct block_request r = {.op = op,
 				  .sector = sector,
@@ -62,7 +62,7 @@ static void ram_moves_bytes_by_segments(void **state)
 {
 	(void)state;
 	u8 a[100], b[1], c[2 * 512 - 101], want[1024];
-	struct block_segment seg[] = {{a, sizeof(a)}, {b, sizeof(b)}, {c, sizeof(c)}};
+	struct piece seg[] = {{a, sizeof(a)}, {b, sizeof(b)}, {c, sizeof(c)}};
 
 	assert_int_equal(disk.block.sectors, SECTORS);
 	memcpy(want, medium + 14 * 512, 1024);
@@ -98,7 +98,7 @@ static void what_is_no_request_is_refused(void **state)
 {
 	(void)state;
 	u8 data[1024];
-	struct block_segment one = {data, 512}, two[] = {{data, 512}, {data, 0}};
+	struct piece one = {data, 512}, two[] = {{data, 512}, {data, 0}};
 	struct block *b = &disk.block;
 	u8 *before = malloc(SECTORS * 512);
 
@@ -138,7 +138,7 @@ static void null_reads_zeros(void **state)
 	(void)state;
 	static const u8 zeros[512];
 	u8 data[512];
-	struct block_segment one = {data, 512};
+	struct piece one = {data, 512};
 	struct block null;
 
 	block_null_init(&null, BIT(40));

@@ -32,7 +32,7 @@ struct record {
 
 struct io {
 	struct block_request r;
-	struct block_segment segment;
+	struct piece segment;
 	u8 data[PAGE_SECTORS * BLOCK_SECTOR];
 	unsigned txn; /* 0: noise */
 	u64 version;
@@ -102,7 +102,7 @@ static struct io *prepare(unsigned txn, enum block_op op, u64 sector, u32 count)
 				       .nr_segments = count != 0,
 				       .segments = &io->segment,
 				       .complete = io_done};
-	io->segment = (struct block_segment){io->data, count * BLOCK_SECTOR};
+	io->segment = (struct piece){io->data, count * BLOCK_SECTOR};
 	io->txn = txn;
 	io->live = true;
 	return io;

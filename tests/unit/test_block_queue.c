@@ -18,7 +18,7 @@
 
 struct job {
 	struct block_request r;
-	struct block_segment segments[80];
+	struct piece segments[80];
 	u8 *data;
 	unsigned port;
 	bool live, begun;
@@ -137,7 +137,7 @@ static void cut_into_segments(struct job *j)
 		u32 piece = (u32)fake_random(4) ? 512 : 1 + (u32)fake_random(left);
 
 		piece = n == ARRAY_SIZE(j->segments) - 1 ? left : MIN(piece, left);
-		j->segments[n++] = (struct block_segment){j->data + j->r.count * BLOCK_SECTOR - left, piece};
+		j->segments[n++] = (struct piece){j->data + j->r.count * BLOCK_SECTOR - left, piece};
 		left -= piece;
 	}
 	j->r.segments = j->segments;
@@ -307,7 +307,7 @@ static struct block_request plain[8192];
 static int plain_status[8192];
 static unsigned plain_done;
 static u8 plain_data[BLOCK_SECTOR];
-static const struct block_segment plain_segment = {plain_data, BLOCK_SECTOR};
+static const struct piece plain_segment = {plain_data, BLOCK_SECTOR};
 
 static void plain_complete(struct block_request *r, enum block_status status)
 {

@@ -162,7 +162,7 @@ static void ports_are_extents(void **state)
 	static u8 medium[16 * BLOCK_SECTOR];
 	struct block_port low, high;
 	u8 data[BLOCK_SECTOR];
-	struct block_segment segment = {data, sizeof(data)};
+	struct piece segment = {data, sizeof(data)};
 	struct block_request r = {.op = BLOCK_WRITE,
 				  .flags = BLOCK_FUA,
 				  .sector = 3,
@@ -194,7 +194,7 @@ static struct block_ram ram;
 
 struct job {
 	struct block_request r;
-	struct block_segment segment;
+	struct piece segment;
 	u8 data[2 * BLOCK_SECTOR];
 	u8 want;
 	int busy;
@@ -225,7 +225,7 @@ static void *vm(void *opaque)
 			usleep(1);
 		j->want = reads ? j->want : (u8)(k / AHEAD * 5 + self);
 		memset(j->data, reads ? 0xff : j->want, sizeof(j->data));
-		j->segment = (struct block_segment){j->data, sizeof(j->data)};
+		j->segment = (struct piece){j->data, sizeof(j->data)};
 		j->r = (struct block_request){.op = reads ? BLOCK_READ : BLOCK_WRITE,
 					      .flags = k % 37 ? 0 : BLOCK_BARRIER,
 					      .sector = k % AHEAD * 2,

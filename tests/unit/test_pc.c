@@ -156,7 +156,7 @@ static void test_disks(void **state)
 			/* Its capacity, through its BAR. */
 			assert_int_equal(board_read(true, 0xc0000200 + 0x4000 * i, 4), 64);
 		}
-		assert_true(pc_usage(pc) >= n * sizeof(struct block_segment) * 2048);
+		assert_true(pc_usage(pc) >= n * sizeof(struct piece) * 2048);
 		pc_reset(pc);
 		assert_int_equal(pci_config(PC_DISK_SLOT << 3, 0x10), n ? 0 : ~0u);
 	}

@@ -268,7 +268,7 @@ static void rings_lie_in_ram(void **state)
 	assert_int_equal(pv_ring_init(&ring, &ram, RAM_PAGES * PAGE_SIZE, 1), ERR_FAULT);
 }
 
-static int pieces_of(gpa_t address, u32 length, u16 nr, bool to_guest, struct block_segment *out, u32 max)
+static int pieces_of(gpa_t address, u32 length, u16 nr, bool to_guest, struct piece *out, u32 max)
 {
 	struct socle_request r = {.address = address, .length = length, .nr_segments = nr};
 
@@ -278,7 +278,7 @@ static int pieces_of(gpa_t address, u32 length, u16 nr, bool to_guest, struct bl
 static void buffers_are_pointers(void **state)
 {
 	(void)state;
-	struct block_segment out[SOCLE_RING_SEGMENTS];
+	struct piece out[SOCLE_RING_SEGMENTS];
 	struct socle_segment *list;
 
 	board(8, 0);

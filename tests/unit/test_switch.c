@@ -17,7 +17,7 @@
 
 struct sender_frame {
 	struct net_frame f;
-	struct net_piece pieces[3];
+	struct piece pieces[3];
 	u8 *data;
 	unsigned from;
 	bool busy;
@@ -36,7 +36,7 @@ static struct net_switch sw;
 static struct sender_frame frames[MAX_PORTS][FRAMES];
 static u64 now, next_time;
 
-static unsigned room(struct net_port *p, u32 length, struct net_piece *pieces)
+static unsigned room(struct net_port *p, u32 length, struct piece *pieces)
 {
 	struct board_port *to = container_of(p, struct board_port, p);
 
@@ -45,9 +45,9 @@ static unsigned room(struct net_port *p, u32 length, struct net_piece *pieces)
 	free(to->buffer);
 	to->buffer = malloc(2048);
 	memset(to->buffer, 0xdd, 2048);
-	pieces[0] = (struct net_piece){to->buffer, 10};
-	pieces[1] = (struct net_piece){to->buffer + 10, 100};
-	pieces[2] = (struct net_piece){to->buffer + 110, 2048 - 110};
+	pieces[0] = (struct piece){to->buffer, 10};
+	pieces[1] = (struct piece){to->buffer + 10, 100};
+	pieces[2] = (struct piece){to->buffer + 110, 2048 - 110};
 	return 3;
 }
 
@@ -128,9 +128,9 @@ static struct sender_frame *send(unsigned from, const u8 *target, const u8 *sour
 	memcpy(s->data, target, MIN(length, 6u));
 	if (length >= 12)
 		memcpy(s->data + 6, source, 6);
-	s->pieces[0] = (struct net_piece){s->data, length / 3};
-	s->pieces[1] = (struct net_piece){s->data + length / 3, length / 3};
-	s->pieces[2] = (struct net_piece){s->data + length / 3 * 2, length - length / 3 * 2};
+	s->pieces[0] = (struct piece){s->data, length / 3};
+	s->pieces[1] = (struct piece){s->data + length / 3, length / 3};
+	s->pieces[2] = (struct piece){s->data + length / 3 * 2, length - length / 3 * 2};
 	s->f =
 	    (struct net_frame){.pieces = s->pieces, .nr_pieces = 3, .length = length, .complete = completed};
 	net_send(&b[from].p, &s->f);
@@ -205,7 +205,7 @@ static void what_is_no_frame_is_refused(void **state)
 
 /* The guest changes the frame while it is checked: what was checked is what arrives. */
 static struct sender_frame *changing;
-static unsigned changing_room(struct net_port *p, u32 length, struct net_piece *pieces)
+static unsigned changing_room(struct net_port *p, u32 length, struct piece *pieces)
 {
 	memset(changing->data, 0xee, 64);
 	return room(p, length, pieces);

@@ -22,7 +22,7 @@ struct side {
 	u8 room[128];
 	struct {
 		struct net_frame f;
-		struct net_piece piece;
+		struct piece piece;
 		u8 data[128];
 		int busy;
 	} frame[AHEAD];
@@ -32,7 +32,7 @@ static struct net_switch sw;
 static struct side sides[2], third;
 static unsigned inside; /* CPUs that copy */
 
-static unsigned room(struct net_port *p, u32 length, struct net_piece *pieces)
+static unsigned room(struct net_port *p, u32 length, struct piece *pieces)
 {
 	struct side *s = container_of(p, struct side, p);
 
@@ -40,7 +40,7 @@ static unsigned room(struct net_port *p, u32 length, struct net_piece *pieces)
 	s->inside = true;
 	if (s == &third || s->expected % 64 == 0)
 		usleep(20);
-	pieces[0] = (struct net_piece){s->room, length};
+	pieces[0] = (struct piece){s->room, length};
 	return 1;
 }
 
@@ -87,7 +87,7 @@ static void *vm(void *opaque)
 			memset(s->frame[i].data, 0xff, NET_ADDRESS);
 		memcpy(s->frame[i].data + NET_ADDRESS, s->p.address, NET_ADDRESS);
 		memcpy(s->frame[i].data + 100, &k, sizeof(k));
-		s->frame[i].piece = (struct net_piece){s->frame[i].data, 128};
+		s->frame[i].piece = (struct piece){s->frame[i].data, 128};
 		s->frame[i].f = (struct net_frame){
 		    .pieces = &s->frame[i].piece, .nr_pieces = 1, .length = 128, .complete = completed};
 		s->frame[i].busy = 1;

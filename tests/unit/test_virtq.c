@@ -15,7 +15,7 @@
 #define EVENT VIRTIO_F_EVENT_IDX
 #define INDIRECT VIRTIO_F_INDIRECT_DESC
 
-static struct block_segment segments[64];
+static struct piece segments[64];
 
 static void begin(u16 size, u64 features)
 {

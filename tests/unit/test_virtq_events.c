@@ -13,7 +13,7 @@
 #define PACKED VIRTIO_F_RING_PACKED
 #define EVENT VIRTIO_F_EVENT_IDX
 
-static struct block_segment segments[4];
+static struct piece segments[4];
 
 static void begin(u16 size, u64 features)
 {

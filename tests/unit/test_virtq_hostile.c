@@ -14,7 +14,7 @@
 #define PACKED (VIRTIO_F_RING_PACKED | VIRTIO_F_INDIRECT_DESC)
 #define SIZE 8
 
-static struct block_segment segments[32];
+static struct piece segments[32];
 static struct virtq_chain c;
 
 static void begin(u64 features)
