@@ -7,7 +7,10 @@
 
 void gmem_init(struct gmem *m, struct ept *ept, unsigned page_order, u64 limit_pages)
 {
-	*m = (struct gmem){.ept = ept, .page_order = page_order, .limit_pages = limit_pages};
+	*m = (struct gmem){.ept = ept,
+			   .page_order = page_order,
+			   .limit_pages = limit_pages,
+			   .pinned_limit = GMEM_PINNED_MAX};
 }
 
 int gmem_add_slot(struct gmem *m, gpa_t base, u64 length, u32 flags)
@@ -173,9 +176,21 @@ int gmem_fault(struct gmem *m, gpa_t gpa, u32 access)
 
 int gmem_hide(struct gmem *m, gpa_t gpa)
 {
+	struct epte_walk w;
+	const u8 *host;
+	int rc;
+
 	if (!gmem_slot_of(m, gpa))
 		return ERR_FAULT;
-	return ept_protect(m->ept, ALIGN_DOWN(gpa, PAGE_SIZE), PAGE_SIZE, 0);
+	w = epte_walk(m->ept, gpa);
+	if (!epte_is_leaf(w.value))
+		return 0;
+	host = (u8 *)phys_to_virt(w.value & EPTE_ADDR) + (gpa & (level_size(w.level) - 1));
+	if (gmem_freeze(m, host))
+		return ERR_AGAIN;
+	rc = ept_protect(m->ept, ALIGN_DOWN(gpa, PAGE_SIZE), PAGE_SIZE, 0);
+	gmem_thaw(m, host);
+	return rc;
 }
 
 /* Frames were allocated a leaf at a time, or in larger blocks of which a split left pieces. */
@@ -189,6 +204,9 @@ static void frame_free(void *opaque, gpa_t gpa, const struct ept_leaf *leaf)
 
 void gmem_destroy(struct gmem *m)
 {
+	/* Acquire: who unpinned the last page is through with it. */
+	while (__atomic_load_n(&m->pinned_pages, __ATOMIC_ACQUIRE))
+		cpu_poll_interrupts();
 	ept_for_each(m->ept, frame_free, m);
 	for (unsigned i = 0; i < m->nr_slots; i++)
 		(void)ept_unmap(m->ept, m->slots[i].base, m->slots[i].length);

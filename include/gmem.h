@@ -10,6 +10,8 @@
 
 #define GMEM_MAX_SLOTS 8
 #define GMEM_READONLY 1u /* guest writes are faults (ROM) */
+#define GMEM_PIN_BUCKETS 256
+#define GMEM_PINNED_MAX 4096u /* pages of one VM that may be pinned at once */
 
 struct gmem_slot {
 	gpa_t base;
@@ -24,13 +26,17 @@ struct gmem {
 	struct gmem_slot slots[GMEM_MAX_SLOTS];
 	u64 populated_pages; /* 4 KiB units */
 	u64 limit_pages;     /* frames this guest may own; populate fails beyond it */
+	u64 pinned_pages;    /* atomic; a page that is pinned twice counts twice */
+	u64 pinned_limit;
+	u32 pins[GMEM_PIN_BUCKETS]; /* atomic; of the frames that share a bucket, see gmem_pin.c */
 };
 
 void gmem_init(struct gmem *m, struct ept *ept, unsigned page_order, u64 limit_pages);
 /* ERR_INVAL: empty or not page aligned; ERR_RANGE: beyond EPT_GPA_BITS; ERR_EXIST: overlaps another
  * slot; ERR_NOMEM: too many. Slots are searched in the order in which they came: the largest first. */
 int gmem_add_slot(struct gmem *m, gpa_t base, u64 length, u32 flags);
-/* Frees every frame. The EPT must not be in use by any CPU. */
+/* Frees every frame. The EPT must not be in use by any CPU. Waits for what is pinned: nobody may start I/O
+ * any more. */
 void gmem_destroy(struct gmem *m);
 const struct gmem_slot *gmem_slot_of(const struct gmem *m, gpa_t gpa);
 
@@ -44,7 +50,8 @@ int gmem_fault(struct gmem *m, gpa_t gpa, u32 access);
 /* Once: what lets others run, or handles interrupts at least. */
 void gmem_on_wait(void (*fn)(void));
 /* The next access of the guest to this 4 KiB page is an EPT violation, which gmem_fault() resolves
- * with the same frame and contents. Asks for a flush. 0, ERR_FAULT (not RAM), ERR_NOMEM. */
+ * with the same frame and contents; nothing where none is. Asks for a flush. 0, ERR_FAULT (not RAM),
+ * ERR_NOMEM, ERR_AGAIN (pinned, or another CPU hides one). */
 int gmem_hide(struct gmem *m, gpa_t gpa);
 
 /* Copies; the range may cross pages and slots. Nothing is copied when any byte is outside RAM
@@ -92,6 +99,19 @@ static inline void *gmem_tlb_ptr(struct gmem *m, struct gmem_tlb *t, gpa_t gpa, 
 		return slot->host + offset;
 	return gmem_tlb_fill(m, t, gpa, n);
 }
+
+/* ---- pages in flight: what a device, or another CPU, is going to read or write by a pointer ---- */
+/* As gmem_tlb_ptr(), and the page keeps its frame until gmem_unpin() of the pointer, or of any other into
+ * that page: what would take it away is refused, or waits. to_guest: it is going to be written. 0; ERR_FAULT:
+ * not in RAM (that the guest may write), or across a page; ERR_AGAIN: the VM has pinned_limit pages pinned.
+ * Takes no lock and does not allocate, but where the page has to be populated. */
+int gmem_pin(struct gmem *m, struct gmem_tlb *t, gpa_t gpa, size_t n, bool to_guest, void **host);
+void gmem_unpin(struct gmem *m, const void *host);
+/* Before the page behind host leaves its place: nobody pins it until gmem_thaw(), who tries waits; so a few
+ * instructions only, and the EPT's flush_gen changes in between. ERR_AGAIN: it is pinned, or a page that is
+ * told apart no further. */
+int gmem_freeze(struct gmem *m, const void *host);
+void gmem_thaw(struct gmem *m, const void *host);
 
 /* Zeroes one page ahead of need, about 600 instructions; for a CPU that has nothing else to do.
  * False when enough are waiting or memory is short. They count as allocated until they are used. */
