@@ -48,7 +48,7 @@ struct block_request {
 	void (*complete)(struct block_request *r, enum block_status status);
 	/* For the device that has the request. */
 	struct list link;
-	u64 private[6];
+	u64 private[7];
 };
 
 #define BLOCK_READ_ONLY 1u /* writes, discards and write-zeroes are BLOCK_IOERR */
@@ -63,6 +63,10 @@ struct block {
 	void (*submit)(struct block *b, struct block_request *r);
 	u64 sectors; /* size */
 	u32 flags;   /* BLOCK_READ_ONLY, BLOCK_VOLATILE */
+	/* Of a disk that does everything at once, and has no BLOCK_VOLATILE; NULL elsewhere. As submit, for
+	 * a request that has been checked, but at `sector` instead of the request's, and the answer is
+	 * returned: nothing of the request is written, complete() is not called. Flags are not looked at. */
+	enum block_status (*serve)(struct block *b, const struct block_request *r, u64 sector);
 };
 
 /* The only way to a device. What is not a request by the rules above (an unknown operation or flag, beyond

@@ -2,7 +2,11 @@
 /* A request's way: held (behind its port's share or a barrier) -> competing (in the tree) -> at the disk, in
  * a slot, perhaps with neighbours -> done. Where something has to be on the medium, it waits for a flush
  * before it competes, or after. Everything changes under the queue's lock; the disk and complete() are called
- * without it. */
+ * without it.
+ *
+ * A request that would compete alone, with a slot free, goes to the disk at once: it would be the next
+ * anyway. */
+#include "block_port.h"
 #include "block_tree.h"
 
 #define PUMP_STEPS 64 /* a CPU does no more of them while another one is at it */
@@ -43,11 +47,14 @@ static void start(struct block_queue *q, struct block_request *r);
 /* Lets in what the port's share and barriers allow. */
 static void admit(struct block_port *p)
 {
-	while (!list_empty(&p->held) && !p->barrier && p->outstanding < p->share) {
+	while (!list_empty(&p->held) && !p->barrier) {
 		struct block_request *r = list_entry(p->held.next, struct block_request, link);
+		u32 others = p->outstanding + (__atomic_load_n(&p->gate, __ATOMIC_ACQUIRE) & ~GATE_SHUT);
 
+		if (others >= p->share)
+			return;
 		if (r->flags & BLOCK_BARRIER) {
-			if (p->outstanding)
+			if (others)
 				return;
 			p->barrier = r;
 		}
@@ -63,27 +70,13 @@ static void hand_back(struct block_queue *q, struct block_request *r, enum block
 	list_insert(&q->done, &r->link);
 }
 
-static void count(struct block_meters *m, const struct block_request *r, enum block_status status)
-{
-	if (status != BLOCK_OK) {
-		m->errors++;
-		return;
-	}
-	m->ops[r->op]++;
-	m->barriers += r->flags & BLOCK_BARRIER;
-	if (r->op == BLOCK_READ)
-		m->bytes_read += (u64)r->count * BLOCK_SECTOR;
-	if (r->op == BLOCK_WRITE)
-		m->bytes_written += (u64)r->count * BLOCK_SECTOR;
-}
-
 /* The request is what it promised to be, or has failed. The port's next are for the caller to admit. */
 static void finish(struct block_queue *q, struct block_request *r, enum block_status status)
 {
 	struct block_port *p = block_ticket(r)->port;
 
 	p->outstanding--;
-	count(&p->meters, r, status);
+	block_count(&p->meters, r, status, tsc_now() - block_ticket(r)->begun);
 	hand_back(q, r, status);
 	if (p->barrier != r)
 		return;
@@ -92,7 +85,7 @@ static void finish(struct block_queue *q, struct block_request *r, enum block_st
 		struct block_request *behind = list_entry(p->held.next, struct block_request, link);
 
 		list_remove(&behind->link);
-		p->meters.errors++;
+		block_count(&p->meters, behind, BLOCK_IOERR, tsc_now() - block_ticket(behind)->begun);
 		hand_back(q, behind, BLOCK_IOERR);
 	}
 }
@@ -131,6 +124,30 @@ static bool joins(const struct block_slot *s, struct block_request *r, u64 end)
 	       (u64)d->nr_segments + r->nr_segments <= BLOCK_QUEUE_SEGMENTS;
 }
 
+static struct block_slot *slot_take(struct block_queue *q)
+{
+	struct block_slot *s = &q->slots[__builtin_ctz(q->free_slots)];
+
+	q->free_slots &= q->free_slots - 1;
+	s->nr_members = 0;
+	s->ends = 0;
+	return s;
+}
+
+/* Its own segments stay where they are until a second one joins it. */
+static void slot_first(struct block_slot *s, struct block_request *r)
+{
+	struct block_request *d = &s->request;
+
+	list_insert(&s->members, &r->link);
+	s->nr_members = 1;
+	d->op = r->op;
+	d->sector = block_place(r);
+	d->count = r->count;
+	d->nr_segments = r->nr_segments;
+	d->segments = r->segments;
+}
+
 /* From competing into the slot. */
 static void take(struct block_queue *q, struct block_slot *s, struct block_request *r)
 {
@@ -139,16 +156,19 @@ static void take(struct block_queue *q, struct block_slot *s, struct block_reque
 
 	block_tree_remove(&q->root, r);
 	list_remove(&r->link);
-	list_insert(&s->members, &r->link);
-	m->merges += s->nr_members++ != 0;
 	m->longest_wait = MAX(m->longest_wait, q->dispatches - block_ticket(r)->stamp);
-	if (d->nr_segments + r->nr_segments <= BLOCK_QUEUE_SEGMENTS) {
-		for (u32 i = 0; i < r->nr_segments; i++)
-			s->segments[d->nr_segments + i] = r->segments[i];
-		d->segments = s->segments;
-	} else {
-		d->segments = r->segments; /* alone, see joins() */
+	if (s->nr_members == 0) {
+		slot_first(s, r);
+		return;
 	}
+	list_insert(&s->members, &r->link);
+	block_meter(&m->merges, 1);
+	for (u32 i = 0; s->nr_members == 1 && i < d->nr_segments; i++)
+		s->segments[i] = d->segments[i];
+	for (u32 i = 0; i < r->nr_segments; i++)
+		s->segments[d->nr_segments + i] = r->segments[i];
+	s->nr_members++;
+	d->segments = s->segments;
 	d->nr_segments += r->nr_segments;
 	d->count += r->count;
 }
@@ -172,16 +192,10 @@ static struct block_request *choose(struct block_queue *q)
 static struct block_slot *dispatch(struct block_queue *q)
 {
 	struct block_request *r = choose(q);
-	struct block_slot *s = q->slots;
-	u64 place = block_place(r), end = place;
-
-	while (s->busy)
-		s++;
-	s->busy = s->submitting = true;
-	q->free_slots--;
-	s->nr_members = 0;
-	s->request = (struct block_request){.op = r->op, .sector = place, .complete = slot_done};
+	struct block_slot *s = slot_take(q);
+	u64 end = block_place(r);
 	bool alone = block_ticket(r)->alone;
+
 	do {
 		end += r->count;
 		take(q, s, r);
@@ -203,17 +217,24 @@ static bool begin_flush(struct block_queue *q)
 	q->flush_now.prev = last;
 	last->next = &q->flush_now;
 	list_init(&q->flush_next);
-	q->flush.busy = q->flush.submitting = true;
-	q->flush.request = (struct block_request){.op = BLOCK_FLUSH, .complete = flush_done};
+	q->flush.busy = true;
+	q->flush.ends = 0;
 	q->flushes++;
 	return true;
 }
 
 static void release(struct block_queue *q, struct block_slot *s)
 {
-	s->busy = s->over = false;
-	if (s != &q->flush)
-		q->free_slots++;
+	if (s == &q->flush)
+		s->busy = false;
+	else
+		q->free_slots |= 1u << (s - q->slots);
+}
+
+/* It is completed, or submit() has returned: true for the second of both. */
+static bool slot_ends(struct block_slot *s)
+{
+	return __atomic_add_fetch(&s->ends, 1, __ATOMIC_ACQ_REL) == 2;
 }
 
 /* Something that has to be done without the lock; the lock is held before and after. False: nothing. */
@@ -230,7 +251,8 @@ static bool step(struct block_queue *q)
 		spin_unlock(&q->lock);
 		r->complete(r, status);
 		spin_lock(&q->lock);
-		p->unfinished--;
+		if (--p->unfinished == 0)
+			__atomic_fetch_and(&p->gate, ~GATE_SHUT, __ATOMIC_RELEASE);
 		return true;
 	}
 	if (begin_flush(q))
@@ -240,10 +262,11 @@ static bool step(struct block_queue *q)
 	else
 		return false;
 	spin_unlock(&q->lock);
-	block_submit(q->disk, &s->request);
+	/* It is valid: its parts are. */
+	q->disk->submit(q->disk, &s->request);
+	bool ended = slot_ends(s);
 	spin_lock(&q->lock);
-	s->submitting = false;
-	if (s->over)
+	if (ended)
 		release(q, s);
 	return true;
 }
@@ -263,8 +286,7 @@ static void pump(struct block_queue *q)
 /* The disk has given the slot back. Within block_submit(), the one who called that goes on. */
 static void go_on(struct block_queue *q, struct block_slot *s)
 {
-	s->over = true;
-	if (s->submitting)
+	if (!slot_ends(s))
 		return;
 	release(q, s);
 	pump(q);
@@ -314,80 +336,71 @@ static void flush_done(struct block_request *request, enum block_status status)
 	spin_unlock(&q->lock);
 }
 
-static void port_submit(struct block *b, struct block_request *r)
+/* Nobody competes with it, and there is a slot. The lock is not held after it. */
+static void go_alone(struct block_queue *q, struct block_port *p, struct block_request *r)
+{
+	struct block_slot *s = slot_take(q);
+
+	slot_first(s, r);
+	p->outstanding++;
+	q->batch_left -= q->batch_left != 0;
+	q->dispatches++;
+	q->head = s->request.sector + r->count;
+	spin_unlock(&q->lock);
+	q->disk->submit(q->disk, &s->request);
+	if (!slot_ends(s))
+		return;
+	spin_lock(&q->lock);
+	release(q, s);
+	pump(q);
+	spin_unlock(&q->lock);
+}
+
+void block_queue_submit(struct block *b, struct block_request *r)
 {
 	struct block_port *p = container_of(b, struct block_port, block);
 	struct block_queue *q = p->queue;
+	struct block_ticket *t = block_ticket(r);
 
-	*block_ticket(r) = (struct block_ticket){.port = p};
+	t->port = p;
+	t->alone = false;
+	t->begun = tsc_now();
 	spin_lock(&q->lock);
+	if (p->unfinished++ == 0 && q->disk->serve)
+		__atomic_fetch_or(&p->gate, GATE_SHUT, __ATOMIC_ACQ_REL);
+	if (!q->root && q->free_slots && list_empty(&p->held) && !p->barrier && p->outstanding < p->share &&
+	    !(r->flags & BLOCK_BARRIER) && r->op != BLOCK_FLUSH && !q->disk->serve) {
+		go_alone(q, p, r);
+		return;
+	}
 	list_insert(&p->held, &r->link);
-	p->unfinished++;
 	admit(p);
 	pump(q);
 	spin_unlock(&q->lock);
+}
+
+void block_queue_go_on(struct block_port *p)
+{
+	admit(p);
+	pump(p->queue);
 }
 
 void block_queue_init(struct block_queue *q, struct block *disk, unsigned depth)
 {
 	memset(q, 0, sizeof(*q));
 	q->disk = disk;
-	q->depth = q->free_slots = MAX(1u, MIN(depth, (unsigned)BLOCK_QUEUE_DEPTH));
+	q->depth = MAX(1u, MIN(depth, (unsigned)BLOCK_QUEUE_DEPTH));
+	q->free_slots = (u32)BIT(q->depth) - 1;
 	list_init(&q->age);
 	list_init(&q->flush_next);
 	list_init(&q->flush_now);
 	list_init(&q->done);
 	q->flush.queue = q;
+	q->flush.request.op = BLOCK_FLUSH;
+	q->flush.request.complete = flush_done;
 	for (unsigned i = 0; i < BLOCK_QUEUE_DEPTH; i++) {
 		q->slots[i].queue = q;
+		q->slots[i].request.complete = slot_done;
 		list_init(&q->slots[i].members);
 	}
-}
-
-int block_port_init(struct block_port *p, struct block_queue *q, u64 base, u64 sectors, u32 flags, u32 share)
-{
-	int err = 0;
-
-	if (share == 0 || flags & ~BLOCK_READ_ONLY)
-		return ERR_INVAL;
-	if (base > q->disk->sectors || sectors > q->disk->sectors - base)
-		return ERR_RANGE;
-	memset(p, 0, sizeof(*p));
-	p->block = (struct block){port_submit, sectors, q->disk->flags | flags};
-	p->queue = q;
-	p->base = base;
-	p->share = share;
-	list_init(&p->held);
-	spin_lock(&q->lock);
-	if (share > BLOCK_QUEUE_WAITING - q->reserved)
-		err = ERR_NOMEM;
-	else
-		q->reserved += share;
-	spin_unlock(&q->lock);
-	return err;
-}
-
-int block_port_close(struct block_port *p)
-{
-	struct block_queue *q = p->queue;
-	int err = ERR_AGAIN;
-
-	spin_lock(&q->lock);
-	if (p->unfinished == 0) {
-		q->reserved -= p->share;
-		p->share = 0;
-		err = 0;
-	}
-	spin_unlock(&q->lock);
-	return err;
-}
-
-struct block_meters block_port_meters(struct block_port *p)
-{
-	struct block_meters m;
-
-	spin_lock(&p->queue->lock);
-	m = p->meters;
-	spin_unlock(&p->queue->lock);
-	return m;
 }

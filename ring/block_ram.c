@@ -2,9 +2,8 @@
 /* A disk in memory. No lock: requests that overlap in time and place have no order on any disk. */
 #include "block.h"
 
-static void copy(struct block_ram *d, const struct block_request *r)
+static void copy(u8 *at, const struct block_request *r)
 {
-	u8 *at = d->base + r->sector * BLOCK_SECTOR;
 
 	for (u32 i = 0; i < r->nr_segments; i++) {
 		const struct piece *s = &r->segments[i];
@@ -17,28 +16,34 @@ static void copy(struct block_ram *d, const struct block_request *r)
 	}
 }
 
-static void ram_submit(struct block *b, struct block_request *r)
+static enum block_status ram_serve(struct block *b, const struct block_request *r, u64 sector)
 {
 	struct block_ram *d = container_of(b, struct block_ram, block);
+	u8 *at = d->base + sector * BLOCK_SECTOR;
 
 	switch (r->op) {
 	case BLOCK_READ:
 	case BLOCK_WRITE:
-		copy(d, r);
+		copy(at, r);
 		break;
 	case BLOCK_DISCARD:
 	case BLOCK_WRITE_ZEROES:
-		memset(d->base + r->sector * BLOCK_SECTOR, 0, (u64)r->count * BLOCK_SECTOR);
+		memset(at, 0, (u64)r->count * BLOCK_SECTOR);
 		break;
 	case BLOCK_FLUSH:
 	case BLOCK_OPS:
 		break;
 	}
-	r->complete(r, BLOCK_OK);
+	return BLOCK_OK;
+}
+
+static void ram_submit(struct block *b, struct block_request *r)
+{
+	r->complete(r, ram_serve(b, r, r->sector));
 }
 
 void block_ram_init(struct block_ram *d, void *base, u64 length, u32 flags)
 {
-	d->block = (struct block){ram_submit, length / BLOCK_SECTOR, flags & BLOCK_READ_ONLY};
+	d->block = (struct block){ram_submit, length / BLOCK_SECTOR, flags & BLOCK_READ_ONLY, ram_serve};
 	d->base = base;
 }

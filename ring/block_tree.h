@@ -10,6 +10,7 @@ struct block_ticket {
 	struct block_port *port;
 	u64 sequence;
 	u64 stamp; /* dispatches when it began to compete */
+	u64 begun; /* TSC at submit */
 	u32 priority;
 	u8 status; /* on the way to complete() */
 	u8 phase;

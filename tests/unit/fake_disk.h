@@ -57,7 +57,7 @@ static inline void fake_disk_submit(struct block *b, struct block_request *r)
 
 static inline void fake_disk_init(struct fake_disk *d, u64 sectors, u32 flags)
 {
-	*d = (struct fake_disk){.block = {fake_disk_submit, sectors, flags}, .bad_sector = ~0ull};
+	*d = (struct fake_disk){.block = {fake_disk_submit, sectors, flags, NULL}, .bad_sector = ~0ull};
 	d->medium = calloc(sectors, BLOCK_SECTOR);
 	d->view = calloc(sectors, BLOCK_SECTOR);
 	d->snapshot = calloc(sectors, BLOCK_SECTOR);

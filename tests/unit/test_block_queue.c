@@ -239,7 +239,7 @@ static void board_end(void)
 		assert_int_equal(block_port_close(&ports[p]), 0);
 	}
 	assert_int_equal(queue.reserved, 0);
-	assert_int_equal(queue.free_slots, queue.depth);
+	assert_int_equal(queue.free_slots, BIT(queue.depth) - 1);
 	assert_int_equal(ops, completed - failed);
 	assert_int_equal(errors, failed);
 	for (u64 s = 0; s < PORTS * EXTENT && !failed; s++)
