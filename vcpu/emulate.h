@@ -59,6 +59,9 @@ struct emulate_ops {
 	 * SDM 26.1.1). size 1, 2, 4. */
 	u32 (*port_in)(struct emulate_ctx *c, u16 port, unsigned size);
 	void (*port_out)(struct emulate_ctx *c, u16 port, unsigned size, u32 value);
+	/* The same for up to count items, which lie at gpa in one page and whose access was allowed: how
+	 * many were moved; 0: one by one instead. NULL: as if it always answered 0. */
+	u32 (*port_string)(struct emulate_ctx *c, u16 port, unsigned size, bool in, gpa_t gpa, u32 count);
 };
 
 /* A translation that is known beforehand. For an EPT violation: the guest-linear and guest-physical

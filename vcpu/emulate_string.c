@@ -2,6 +2,9 @@
 /* String instructions, with ports too, and their repetition (SDM volume 1, 7.3.9; volume 2, REP). */
 #include "emulate_mem.h"
 
+/* A run in one piece is at most a page of copying; it counts as that many iterations more. */
+#define MANY_COST 15
+
 /* Translations of this instruction so far; the processor would keep them in its TLB as well. */
 struct string_pages {
 	struct emulate_page source, target;
@@ -81,6 +84,28 @@ static int step(struct emulate_ctx *c, const struct insn *in, struct string_page
 	return 0;
 }
 
+/* INS or OUTS upwards: as many iterations of `count` as the device takes in one piece, but not beyond the
+ * page; returns how many, perhaps none. A fault is left to step(), which stands at the iteration that raises
+ * it. */
+static u64 step_many(struct emulate_ctx *c, const struct insn *in, struct string_pages *pages, u64 count)
+{
+	bool ins = in->op == INSN_INS, flat = ins ? emulate_is_flat(c) : in->flags & INSN_F_FLAT;
+	unsigned reg = ins ? EMULATE_RDI : EMULATE_RSI, access = ins ? EMULATE_WRITE : EMULATE_READ;
+	u64 mask = alu_mask(in->addr_size), offset = c->regs[reg] & mask, linear;
+	struct emulate_operand op;
+
+	if (resolve(c, in, !ins, access, pages, &op) || op.first != op.size)
+		return 0;
+	count = MIN(count, (PAGE_SIZE - op.gpa % PAGE_SIZE) / in->size);
+	count = MIN(count, (mask - offset) / in->size); /* no wrap of the address within */
+	if (count < 2 || (!flat && c->ops->linear(c, ins ? INSN_ES : (enum insn_seg)in->seg, offset,
+						  (unsigned)count * in->size, access, &linear)))
+		return 0;
+	count = c->ops->port_string(c, (u16)c->regs[EMULATE_RDX], in->size, ins, op.gpa, (u32)count);
+	advance(c, in, reg, count * in->size);
+	return count;
+}
+
 /* Whether CMPS or SCAS ends the repetition. */
 static bool comparison_ends(const struct emulate_ctx *c, const struct insn *in)
 {
@@ -95,17 +120,22 @@ enum emulate_result emulate_string(struct emulate_ctx *c, const struct insn *in)
 	unsigned limit = c->rflags & RFLAGS_TF ? 1 : EMULATE_MAX_ITERATIONS;
 	struct string_pages pages = {c->page, c->page};
 	u64 mask = alu_mask(in->addr_size), rflags = c->rflags;
+	bool many = c->ops->port_string && (in->op == INSN_INS || in->op == INSN_OUTS) &&
+		    !(c->rflags & (RFLAGS_DF | RFLAGS_TF));
 
 	if (in->rep == INSN_REP_NONE)
 		return step(c, in, &pages) ? emulate_faulted(c) : emulate_finish(c, in);
 	for (unsigned i = 0; i < limit; i++) {
-		if (!(c->regs[EMULATE_RCX] & mask))
+		u64 count = c->regs[EMULATE_RCX] & mask, done = 1;
+		if (!count)
 			return emulate_finish(c, in);
-		if (step(c, in, &pages)) {
+		if (many && (done = step_many(c, in, &pages, count)))
+			i += MANY_COST;
+		else if (step(c, in, &pages)) {
 			c->rflags = rflags; /* of CMPS and SCAS: SDM volume 2, REP */
 			return emulate_faulted(c);
 		}
-		advance(c, in, EMULATE_RCX, -(u64)1);
+		advance(c, in, EMULATE_RCX, -MAX(done, (u64)1));
 		if (comparison_ends(c, in))
 			return emulate_finish(c, in);
 		if (c->interrupted && __atomic_load_n(c->interrupted, __ATOMIC_RELAXED))

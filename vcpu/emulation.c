@@ -137,6 +137,16 @@ static void op_port_out(struct emulate_ctx *c, u16 port, unsigned size, u32 valu
 	io_write(v->guest, true, port, size, value);
 }
 
+static u32 op_port_string(struct emulate_ctx *c, u16 port, unsigned size, bool in, gpa_t gpa, u32 count)
+{
+	struct vcpu *v = c->opaque;
+	const struct gmem_slot *slot = gmem_slot_of(&v->guest->mem, gpa);
+	if (!slot || (in && slot->flags & GMEM_READONLY))
+		return 0;
+	u8 *p = gmem_tlb_ptr(&v->guest->mem, &v->tlb, gpa, (size_t)count * size);
+	return p ? io_string(v->guest, port, size, in, p, count) : 0;
+}
+
 static const struct emulate_ops ops = {
     .linear = op_linear,
     .translate = op_translate,
@@ -144,6 +154,7 @@ static const struct emulate_ops ops = {
     .write = op_write,
     .port_in = op_port_in,
     .port_out = op_port_out,
+    .port_string = op_port_string,
 };
 
 /* ---- the instruction's bytes ---- */

@@ -18,3 +18,5 @@ void emulation_string_io(struct vcpu *v, u64 qualification);
 /* io.c: what a guest's access to a port or to memory-mapped I/O gives. size 1, 2, 4 or 8. */
 u64 io_read(struct guest *g, bool port, u64 address, unsigned size);
 void io_write(struct guest *g, bool port, u64 address, unsigned size, u64 value);
+/* As the io_string_fn of the region, which is counted once for each item; 0 where it has none. */
+u32 io_string(struct guest *g, u64 port, unsigned size, bool in, u8 *buf, u32 count);

@@ -96,6 +96,17 @@ void io_write(struct guest *g, bool port, u64 address, unsigned size, u64 value)
 		access_split(g, port, address, size, true, value);
 }
 
+u32 io_string(struct guest *g, u64 port, unsigned size, bool in, u8 *buf, u32 count)
+{
+	struct io_region *r = io_port_find(g->io, port);
+	io_string_fn fn = r ? g->io->port_string[r - g->io->port] : NULL;
+	if (!fn || !fits(r, port, size))
+		return 0;
+	u32 moved = fn(r->opaque, port - r->base, size, in, buf, count);
+	r->accesses += moved;
+	return moved;
+}
+
 /* Exit qualification for I/O instructions, SDM volume 3, table 28-5. */
 #define IO_SIZE(q) (((unsigned)(q)&7) + 1)
 #define IO_IN BIT(3)

@@ -95,23 +95,39 @@ int io_register_port(struct guest *g, const struct io_region *r)
 	if (!slot || port_blocks_own(m, r))
 		return refuse(g, r, ERR_NOMEM, "table full");
 	*slot = *r;
+	m->port_string[slot - m->port] = NULL;
 	port_mark(m, r, (u8)(slot - m->port + 1));
 	memset(m->miss, 0, sizeof(m->miss));
 	return 0;
 }
 
-int io_unregister_port(struct guest *g, u64 base, void *opaque)
+static struct io_region *port_region(struct io_map *m, u64 base, const void *opaque)
 {
-	struct io_map *m = g->io;
 	for (unsigned i = 0; i < m->nr_ports; i++) {
 		struct io_region *r = &m->port[i];
-		if (!r->length || r->base != base || r->opaque != opaque)
-			continue;
-		port_mark(m, r, 0);
-		r->length = 0;
-		return 0;
+		if (r->length && r->base == base && r->opaque == opaque)
+			return r;
 	}
-	return ERR_NOENT;
+	return NULL;
+}
+
+int io_set_port_string(struct guest *g, u64 base, void *opaque, io_string_fn fn)
+{
+	struct io_region *r = port_region(g->io, base, opaque);
+	if (!r)
+		return ERR_NOENT;
+	g->io->port_string[r - g->io->port] = fn;
+	return 0;
+}
+
+int io_unregister_port(struct guest *g, u64 base, void *opaque)
+{
+	struct io_region *r = port_region(g->io, base, opaque);
+	if (!r)
+		return ERR_NOENT;
+	port_mark(g->io, r, 0);
+	r->length = 0;
+	return 0;
 }
 
 int io_register_mem(struct guest *g, const struct io_region *r)

@@ -15,7 +15,8 @@ struct io_map {
 	unsigned nr_ports, nr_mems;
 	unsigned last_mem; /* found last; a hint that is checked at each use, so it may be stale */
 	struct io_region port[IO_MAX_PORT_REGIONS];
-	struct io_region mem[IO_MAX_MEM_REGIONS]; /* sorted by base */
+	io_string_fn port_string[IO_MAX_PORT_REGIONS]; /* of the region of the same number, or NULL */
+	struct io_region mem[IO_MAX_MEM_REGIONS];      /* sorted by base */
 	/* Addresses that were missed and logged: direct-mapped, so a guest cannot grow it. */
 	u64 miss[IO_MISSES];
 };

@@ -140,6 +140,109 @@ static void test_ports(void **state)
 	expect_fault("6c", VEC_PF, ABSENT);
 }
 
+/* A device that takes runs of items, `room` of them. */
+static u32 room;
+
+static u32 take_run(struct emulate_ctx *c, u16 port, unsigned size, bool in, gpa_t gpa, u32 count)
+{
+	u32 n = MIN(count, room);
+
+	(void)c;
+	assert_true(count >= 1 && gpa % PAGE_SIZE + (u64)count * size <= PAGE_SIZE);
+	note(in ? 'I' : 'O', gpa, size, count);
+	assert_int_equal(port, 0x1f0);
+	if (in)
+		memset(b.ram + (gpa - RAM), 0x5a, (size_t)n * size);
+	room -= n;
+	return n;
+}
+
+/* Sets the next instruction up: count items, from or to RAM + at. */
+static void run_setup(u64 at, u64 count, u32 device_room)
+{
+	static struct emulate_ops ops;
+
+	ops = board_ops;
+	ops.port_string = take_run;
+	b.c.ops = &ops;
+	b.regs[DX] = 0x1f0;
+	b.regs[DI] = b.regs[SI] = RAM + at;
+	b.regs[CX] = count;
+	b.logged = 0;
+	room = device_room;
+}
+
+static void test_runs(void **state)
+{
+	(void)state;
+	run_setup(0, 256, ~0u);
+	expect_done("f3 66 6d"); /* a sector */
+	assert_int_equal(b.logged, 1);
+	expect_log(0, 'I', RAM, 2, 256);
+	assert_int_equal(b.regs[DI], RAM + 512);
+	assert_int_equal(b.regs[CX], 0);
+	assert_int_equal(b.ram[511], 0x5a);
+	assert_int_equal(b.ram[512], 0);
+	run_setup(PAGE_SIZE - 6, 256, ~0u); /* up to the page, one across it, on */
+	expect_done("f3 6f");
+	assert_int_equal(b.logged, 3);
+	expect_log(0, 'o', 0x1f0, 4, 0);
+	expect_log(1, 'o', 0x1f0, 4, 0);
+	expect_log(2, 'O', RAM + PAGE_SIZE + 2, 4, 254);
+	assert_int_equal(b.regs[SI], RAM + PAGE_SIZE - 6 + 1024);
+	run_setup(0, 10, 4); /* the device has enough: the rest one by one */
+	expect_done("f3 66 6d");
+	expect_log(0, 'I', RAM, 2, 10);
+	expect_log(1, 'I', RAM + 8, 2, 6);
+	assert_int_equal(b.log[2].kind, 'i');
+	assert_int_equal(b.ram[7], 0x5a);
+	assert_int_equal(b.regs[DI], RAM + 20);
+	run_setup(RAM_PAGES * PAGE_SIZE - 8, 10, ~0u); /* what is there, then the fault */
+	assert_int_equal(run("f3 66 6d"), EMULATE_FAULT);
+	assert_int_equal(b.c.fault.cr2, RAM_END);
+	assert_int_equal(b.regs[CX], 6);
+	assert_int_equal(b.regs[DI], RAM_END);
+}
+
+/* Where items go one by one, and where a repetition ends without being done. */
+static void test_no_runs(void **state)
+{
+	static u32 attention;
+
+	(void)state;
+	run_setup(64, 4, ~0u);
+	b.c.rflags |= RFLAGS_DF;
+	expect_done("f3 66 6d");
+	assert_int_equal(b.log[0].kind, 'i');
+	assert_int_equal(b.logged, 4);
+	b.c.rflags &= ~RFLAGS_DF;
+	run_setup(0, 4, ~0u);
+	b.c.rflags |= RFLAGS_TF;
+	assert_int_equal(run("f3 66 6d"), EMULATE_AGAIN);
+	assert_int_equal(b.regs[CX], 3);
+	assert_int_equal(b.log[0].kind, 'i');
+	b.c.rflags &= ~RFLAGS_TF;
+	run_setup(0, 4, ~0u);
+	b.c.mode_bits = 32; /* a limit that holds the first, and not all: board_linear() refuses the lot */
+	b.segment_faults = true;
+	expect_fault("f3 6d", VEC_GP, 0);
+	b.segment_faults = false;
+	expect_done("f3 6d");
+	expect_log(0, 'I', RAM, 4, 4);
+	assert_int_equal(b.last_seg, INSN_ES);
+	b.c.mode_bits = 64;
+	run_setup(0, 2 * PAGE_SIZE, ~0u); /* an interrupt that the device raises comes in between */
+	attention = 1;
+	b.c.interrupted = &attention;
+	assert_int_equal(run("f3 6c"), EMULATE_AGAIN);
+	assert_int_equal(b.regs[CX], PAGE_SIZE);
+	attention = 0;
+	run_setup(0, ~0ull, ~0u); /* endless: bounded */
+	for (unsigned i = 0; i < 4 && b.regs[DI] < RAM_END; i++)
+		(void)run("f3 6c");
+	assert_true(b.logged <= RAM_PAGES);
+}
+
 /* From the exit's description instead of the bytes. */
 static void test_described_io(void **state)
 {
@@ -187,7 +290,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    TEST(test_budget),       TEST(test_translations),  TEST(test_fault_in_the_middle),
 	    TEST(test_comparisons),  TEST(test_single_step),   TEST(test_ports),
-	    TEST(test_described_io), TEST(test_address_sizes),
+	    TEST(test_described_io), TEST(test_address_sizes), TEST(test_runs),
+	    TEST(test_no_runs),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -244,6 +244,42 @@ static void port_exits(void **state)
 }
 
 /* The notice is the last line. */
+/* A device that takes at most three items of a run. */
+static u32 device_string(void *opaque, u64 offset, unsigned size, bool in, u8 *buf, u32 count)
+{
+	remember(opaque, !in, offset, size, count);
+	if (in)
+		memset(buf, 0x33, MIN(count, 3u) * size);
+	return MIN(count, 3u);
+}
+
+static void strings(void **state)
+{
+	u8 buf[16] = {0};
+
+	(void)state;
+	assert_int_equal(io_set_port_string(&board_guest, 0x1f0, &device_a, device_string), ERR_NOENT);
+	assert_int_equal(port_add(0x1f0, 8, 4, &device_a), 0);
+	assert_int_equal(port_add(0x170, 8, 2, &device_b), 0);
+	assert_int_equal(io_string(&board_guest, 0x1f0, 2, true, buf, 8), 0); /* has none */
+	assert_int_equal(io_set_port_string(&board_guest, 0x1f0, &device_b, device_string), ERR_NOENT);
+	assert_int_equal(io_set_port_string(&board_guest, 0x1f0, &device_a, device_string), 0);
+	assert_int_equal(io_string(&board_guest, 0x1f0, 2, true, buf, 8), 3);
+	expect_access(0, 'a', false, 0, 2, 8);
+	assert_true(buf[5] == 0x33 && buf[6] == 0);
+	assert_int_equal(io_string(&board_guest, 0x1f4, 4, false, buf, 2), 2);
+	expect_access(1, 'a', true, 4, 4, 2);
+	assert_int_equal(io_string(&board_guest, 0x1f6, 4, true, buf, 2), 0); /* reaches beyond it */
+	assert_int_equal(io_string(&board_guest, 0x171, 1, true, buf, 2), 0); /* the other's */
+	assert_int_equal(io_string(&board_guest, 0x300, 1, true, buf, 2), 0);
+	assert_int_equal(nr_accesses, 2);
+	/* It goes with the region, and does not come back with the next in its place. */
+	assert_int_equal(io_unregister_port(&board_guest, 0x1f0, &device_a), 0);
+	assert_int_equal(io_string(&board_guest, 0x1f0, 2, true, buf, 8), 0);
+	assert_int_equal(port_add(0x1f0, 8, 4, &device_a), 0);
+	assert_int_equal(io_string(&board_guest, 0x1f0, 2, true, buf, 8), 0);
+}
+
 static void log_lines_end(void **state)
 {
 	unsigned lines = shim_log_lines, allowed = 0;
@@ -261,10 +297,15 @@ static void log_lines_end(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    T(overlap_is_an_error),    T(wrong_regions_are_refused),
-	    T(tables_fill_up),         T(unregister),
-	    T(accesses_are_split),     T(misses_read_as_ones_and_are_logged_once),
-	    T(the_log_is_not_flooded), T(port_exits),
+	    T(overlap_is_an_error),
+	    T(wrong_regions_are_refused),
+	    T(tables_fill_up),
+	    T(unregister),
+	    T(accesses_are_split),
+	    T(misses_read_as_ones_and_are_logged_once),
+	    T(the_log_is_not_flooded),
+	    T(strings),
+	    T(port_exits),
 	    T(log_lines_end),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
