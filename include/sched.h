@@ -75,18 +75,35 @@ void work_queue_on(unsigned cpu, struct work *w);
 int sched_select(const char *name);
 const char *sched_policy_name(void);
 
+/* ---- quotas: a limit of time for the tasks of one group, or of several ---- */
+struct sched_quota {
+	unsigned cap; /* percent of one CPU, 0: none; atomic, written with the lock */
+	struct spinlock lock;
+	i64 budget; /* ticks that it leaves */
+	u64 since;  /* when that was so */
+	struct vtree
+	    groups; /* that share it and have tasks that can run, by what they spent for their weight */
+};
+void sched_quota_init(struct sched_quota *q); /* no cap */
+#define SCHED_CAP_MAX (100u * MAX_CPUS)
+/* At any time, from any CPU. ERR_INVAL: beyond SCHED_CAP_MAX. */
+int sched_quota_set(struct sched_quota *q, u64 cap);
+
 /* ---- groups: what one VM is for the scheduler ---- */
 #define SCHED_WEIGHT_DEFAULT 256u
 struct sched_group {
 	/* Parameters; see sched_set(). */
-	unsigned weight, cap, warp, warp_limit, unwarp;
+	unsigned weight, warp, warp_limit, unwarp;
+	bool limited; /* one of the quotas may have a cap */
+	struct sched_quota quota;
+	struct sched_quota *shared; /* with other groups; NULL: none. Its lock is for these two: */
+	struct vnode turns;
+	bool has_turns;
 	u64 billed; /* to it while no task of it ran: TSC ticks, atomic */
 
 	struct spinlock lock; /* what follows, and changes of the parameters */
 	unsigned runnable;    /* tasks that share its weight now */
 	u64 clock, clock_since;
-	i64 budget; /* ticks that the cap leaves it */
-	u64 budget_since;
 	u64 turn;          /* the tag of its next turn (rr) */
 	u32 turn_rebases;  /* as of which of sched_rebases */
 	u64 vt;            /* the latest virtual time of its tasks that are gone: new ones begin there */
@@ -97,6 +114,8 @@ void sched_group_init(struct sched_group *g);
 /* In the place of a group that has no tasks any more: with parameters as after sched_group_init(), but what
  * that one owed is owed still, so that a VM gains nothing by ending and beginning again. */
 void sched_group_succeed(struct sched_group *g, const struct sched_group *past);
+/* What all groups of one quota get together is limited by it as well. Before the group's first task. */
+void sched_group_share(struct sched_group *g, struct sched_quota *q);
 /* The time that this CPU has just spent to make a group whose tasks have not begun: it is billed to the
  * group, and its tasks begin that much later. Not while a task runs here. */
 void sched_charge_beginning(struct sched_group *g, u64 ticks);

@@ -170,8 +170,16 @@ void sched_check_group(const struct sched_group *g, unsigned counted, const stru
 		report(f, "runnable tasks of a group, counted and noted", counted, g->runnable);
 	if (g->weight < 1 || g->weight > 65535)
 		report(f, "a group's weight", g->weight, 65535);
-	if (g->budget > (i64)ns_to_tsc(LATE_NS) * MAX_CPUS)
-		report(f, "a group's cap has left it more than it can", (u64)g->budget, g->cap);
+	const struct sched_quota *const quotas[] = {&g->quota, g->shared};
+	for (unsigned i = 0; i < ARRAY_SIZE(quotas) && quotas[i]; i++)
+		if (quotas[i]->budget > (i64)ns_to_tsc(LATE_NS) * MAX_CPUS)
+			report(f, "a cap has left a group more than it can", (u64)quotas[i]->budget,
+			       quotas[i]->cap);
+	if (g->shared && g->has_turns != (counted != 0))
+		report(f, "a group has turns in its quota, or not, against its tasks", g->has_turns, counted);
+	if (!g->limited && (g->quota.cap || g->shared))
+		report(f, "a group with a quota is not limited", g->quota.cap,
+		       g->shared ? g->shared->cap : 0);
 }
 
 /* ---- timers ---- */

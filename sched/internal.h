@@ -138,10 +138,17 @@ static inline u64 group_clock(struct sched_group *g, u64 now)
 u64 group_vticks(const struct sched_group *g, u64 ticks);
 /* Whether the task counts among those that share the weight. */
 void group_count(struct task *t, bool runnable, u64 now);
+
+/* ---- quota.c: of a group that is limited ---- */
+/* Of a group in whose place another one begins. */
+void quota_succeed(struct sched_quota *q, const struct sched_quota *past);
+/* It has a task that can run now, or none any more; a group with a shared quota. */
+void quota_enter(struct sched_group *g);
+void quota_leave(struct sched_group *g);
 void group_spend_budget(struct sched_group *g, u64 ticks, u64 now);
 static inline void group_spend(struct sched_group *g, u64 ticks, u64 now)
 {
-	if (unlikely(g->cap))
+	if (unlikely(g->limited))
 		group_spend_budget(g, ticks, now);
 }
 u64 group_budget_left(struct sched_group *g, u64 now);
@@ -149,7 +156,7 @@ u64 group_budget_left(struct sched_group *g, u64 now);
 u64 group_wait(struct sched_group *g, u64 now);
 static inline u64 group_budget(struct sched_group *g, u64 now)
 {
-	return likely(!g->cap) ? NEVER : group_budget_left(g, now);
+	return likely(!g->limited) ? NEVER : group_budget_left(g, now);
 }
 
 /* ---- turn.c: the turn of the running task; all with the lock ---- */

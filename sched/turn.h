@@ -25,7 +25,7 @@ static inline void slice_set(struct sched_cpu *s, u64 now)
 {
 	struct task *t = s->current, *next = queue_first(s);
 	u64 slice;
-	if (unlikely(t->group->cap))
+	if (unlikely(t->group->limited))
 		slice = MIN(policy->slice(t, next, now), group_budget_left(t->group, now));
 	else if (next)
 		slice = policy->slice(t, next, now);

@@ -272,3 +272,28 @@ static inline double sim_got(const struct sched_group *g)
 {
 	return (double)(sim_ran(g) - sim_before[g - sim_group]);
 }
+
+/* ---- what is expected ---- */
+static const char *const sim_policies[] = {"bvt", "credit", "rr"};
+
+#define expect_near(value, wanted, margin)                                                                   \
+	do {                                                                                                 \
+		double v_ = (value), w_ = (wanted);                                                          \
+		if (v_ < w_ - (margin) || v_ > w_ + (margin))                                                \
+			fail_msg("%s: %s is %f, expected %f +- %f", sched_policy_name(), #value, v_, w_,     \
+				 (double)(margin));                                                          \
+	} while (0)
+
+static inline double share(const struct sched_group *g)
+{
+	double sum = 0;
+	for (unsigned i = 0; i < sim_groups; i++)
+		sum += sim_got(&sim_group[i]);
+	return sim_got(g) / sum;
+}
+
+static inline void set(struct sched_group *g, const char *name, u64 value)
+{
+	char why[80];
+	assert_int_equal(sched_set(g, name, value, why, sizeof(why)), 0);
+}

@@ -167,8 +167,8 @@ static void test_who_may_not_run_is_passed_over(void **state)
 	struct sim_task *a = sim_current(0);
 	struct task *b = queue_first(self());
 	assert_int_equal(sched_set(b->group, "cap", 10, why, sizeof(why)), 0);
-	b->group->budget = -(i64)(50 * MS);
-	b->group->budget_since = shim_tsc;
+	b->group->quota.budget = -(i64)(50 * MS);
+	b->group->quota.since = shim_tsc;
 	shim_tsc += 10 * MS;
 	task_yield();
 	assert_null(sim_current(0));

@@ -2,24 +2,6 @@
 /* The policies over simulated CPUs: shares, caps, latency, many CPUs (M29, M30, M32, M33, M34, M35). */
 #include "sched_sim.h"
 
-static const char *const names[] = {"bvt", "credit", "rr"};
-
-#define expect_near(value, wanted, margin)                                                                   \
-	do {                                                                                                 \
-		double v_ = (value), w_ = (wanted);                                                          \
-		if (v_ < w_ - (margin) || v_ > w_ + (margin))                                                \
-			fail_msg("%s: %s is %f, expected %f +- %f", sched_policy_name(), #value, v_, w_,     \
-				 (double)(margin));                                                          \
-	} while (0)
-
-static double share(const struct sched_group *g)
-{
-	double sum = 0;
-	for (unsigned i = 0; i < sim_groups; i++)
-		sum += sim_got(&sim_group[i]);
-	return sim_got(g) / sum;
-}
-
 static double jain(void)
 {
 	double sum = 0, squares = 0;
@@ -29,12 +11,6 @@ static double jain(void)
 		squares += x * x;
 	}
 	return sum * sum / (sim_groups * squares);
-}
-
-static void set(struct sched_group *g, const char *name, u64 value)
-{
-	char why[80];
-	assert_int_equal(sched_set(g, name, value, why, sizeof(why)), 0);
 }
 
 /* Spinners, one vCPU each, of these weights; their shares by weight within the margin, in parts. */
@@ -57,9 +33,9 @@ static void equal_spinners(void **state)
 {
 	static const unsigned weights[] = {256, 256, 256, 256};
 	(void)state;
-	for (unsigned p = 0; p < ARRAY_SIZE(names); p++) {
-		spinners(names[p], 1, weights, 4, 0.01);
-		sim_setup(names[p], 1);
+	for (unsigned p = 0; p < ARRAY_SIZE(sim_policies); p++) {
+		spinners(sim_policies[p], 1, weights, 4, 0.01);
+		sim_setup(sim_policies[p], 1);
 		for (unsigned i = 0; i < 4; i++)
 			sim_vcpu(sim_vm(256), 0, 0);
 		sim_mark();
@@ -73,8 +49,8 @@ static void weighted_spinners(void **state)
 {
 	static const unsigned weights[] = {256, 512, 1024, 2048};
 	(void)state;
-	for (unsigned p = 0; p < ARRAY_SIZE(names); p++)
-		spinners(names[p], 1, weights, 4, 0.01);
+	for (unsigned p = 0; p < ARRAY_SIZE(sim_policies); p++)
+		spinners(sim_policies[p], 1, weights, 4, 0.01);
 }
 
 static void eight_on_four_cpus(void **state)
@@ -83,10 +59,10 @@ static void eight_on_four_cpus(void **state)
 	static const unsigned mixed[] = {256, 256, 512, 512, 768, 768, 1024, 1024};
 	static const unsigned odd[] = {200, 250, 300, 350, 400};
 	(void)state;
-	for (unsigned p = 0; p < ARRAY_SIZE(names); p++) {
-		spinners(names[p], 4, equal, 8, 0.02);
-		spinners(names[p], 4, mixed, 8, 0.02);
-		spinners(names[p], 3, odd, 5, 0.02);
+	for (unsigned p = 0; p < ARRAY_SIZE(sim_policies); p++) {
+		spinners(sim_policies[p], 4, equal, 8, 0.02);
+		spinners(sim_policies[p], 4, mixed, 8, 0.02);
+		spinners(sim_policies[p], 3, odd, 5, 0.02);
 	}
 }
 
@@ -94,8 +70,8 @@ static void eight_on_four_cpus(void **state)
 static void infeasible_weight(void **state)
 {
 	(void)state;
-	for (unsigned p = 0; p < ARRAY_SIZE(names); p++) {
-		sim_setup(names[p], 2);
+	for (unsigned p = 0; p < ARRAY_SIZE(sim_policies); p++) {
+		sim_setup(sim_policies[p], 2);
 		sim_vcpu(sim_vm(2000), 0, 0);
 		sim_vcpu(sim_vm(100), 0, 0);
 		sim_vcpu(sim_vm(100), 0, 0);
@@ -118,8 +94,8 @@ static void infeasible_weight(void **state)
 static void weight_belongs_to_the_vm(void **state)
 {
 	(void)state;
-	for (unsigned p = 0; p < ARRAY_SIZE(names); p++) {
-		sim_setup(names[p], 1);
+	for (unsigned p = 0; p < ARRAY_SIZE(sim_policies); p++) {
+		sim_setup(sim_policies[p], 1);
 		struct sched_group *one = sim_vm(256), *four = sim_vm(256);
 		sim_vcpu(one, 0, 0);
 		for (unsigned i = 0; i < 4; i++)
@@ -134,9 +110,9 @@ static void weight_belongs_to_the_vm(void **state)
 static void caps(void **state)
 {
 	(void)state;
-	for (unsigned p = 0; p < ARRAY_SIZE(names); p++)
+	for (unsigned p = 0; p < ARRAY_SIZE(sim_policies); p++)
 		for (unsigned cpus = 1; cpus <= 2; cpus++) {
-			sim_setup(names[p], cpus);
+			sim_setup(sim_policies[p], cpus);
 			struct sched_group *capped = sim_vm(256), *free = sim_vm(256);
 			set(capped, "cap", 30);
 			for (unsigned i = 0; i < cpus; i++)
@@ -169,9 +145,9 @@ static u64 counted_slice(struct task *t, const struct task *next, u64 now)
 static void a_cap_costs_few_slices(void **state)
 {
 	(void)state;
-	for (unsigned p = 0; p < ARRAY_SIZE(names); p++)
+	for (unsigned p = 0; p < ARRAY_SIZE(sim_policies); p++)
 		for (unsigned cpus = 1; cpus <= 4; cpus += 3) {
-			sim_setup(names[p], cpus);
+			sim_setup(sim_policies[p], cpus);
 			struct sched_group *capped = sim_vm(256), *free = sim_vm(256);
 			set(capped, "cap", 30 * cpus);
 			for (unsigned i = 0; i < cpus; i++) {
@@ -264,8 +240,8 @@ static void warp_is_borrowed(void **state)
 static void change_while_running(void **state)
 {
 	(void)state;
-	for (unsigned p = 0; p < ARRAY_SIZE(names); p++) {
-		sim_setup(names[p], 1);
+	for (unsigned p = 0; p < ARRAY_SIZE(sim_policies); p++) {
+		sim_setup(sim_policies[p], 1);
 		struct sched_group *a = sim_vm(256), *b = sim_vm(256);
 		sim_vcpu(a, 0, 0);
 		sim_vcpu(b, 0, 0);
@@ -282,8 +258,8 @@ static void change_while_running(void **state)
 static void a_nuisance_costs_nothing(void **state)
 {
 	(void)state;
-	for (unsigned p = 0; p < ARRAY_SIZE(names); p++) {
-		sim_setup(names[p], 1);
+	for (unsigned p = 0; p < ARRAY_SIZE(sim_policies); p++) {
+		sim_setup(sim_policies[p], 1);
 		struct sched_group *victim = sim_vm(256), *nuisance = sim_vm(256);
 		sim_vcpu(victim, 0, 0);
 		for (unsigned i = 0; i < 8; i++)
@@ -306,9 +282,9 @@ static void yields(struct sim_task *t)
 static void leaving_is_not_free(void **state)
 {
 	(void)state;
-	for (unsigned p = 0; p < ARRAY_SIZE(names); p++)
+	for (unsigned p = 0; p < ARRAY_SIZE(sim_policies); p++)
 		for (unsigned spins = 0; spins < 2; spins++) {
-			sim_setup(names[p], 1);
+			sim_setup(sim_policies[p], 1);
 			struct sched_group *victim = sim_vm(256), *nuisance = sim_vm(256);
 			sim_vcpu(victim, 0, 0);
 			sim_vcpu(nuisance, 10000, 3000)->spun = spins ? yields : NULL;
@@ -398,10 +374,10 @@ static void to_start_again_is_not_free(void **state)
 		u64 life, cost;
 	} cases[] = {{MS / 10, 0}, {MS / 10, 2 * MS}, {9 * MS, MS}, {6 * MS, 11 * MS}, {MS, 30 * MS}};
 	(void)state;
-	for (unsigned p = 0; p < ARRAY_SIZE(names); p++)
+	for (unsigned p = 0; p < ARRAY_SIZE(sim_policies); p++)
 		for (unsigned i = 0; i < ARRAY_SIZE(cases); i++)
-			assert_true(beside_one_that_starts_again(names[p], cases[i].life, cases[i].cost) >=
-				    0.48);
+			assert_true(beside_one_that_starts_again(sim_policies[p], cases[i].life,
+								 cases[i].cost) >= 0.48);
 }
 
 /* A capped VM whose timers alone cost more than its cap, on top of one that computes. */

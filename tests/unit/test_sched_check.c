@@ -203,7 +203,7 @@ static void group_weight(void)
 }
 static void group_budget_grown(void)
 {
-	sim_group[0].budget = 1000 * (i64)SECOND;
+	sim_group[0].quota.budget = 1000 * (i64)SECOND;
 }
 static void timer_order(void)
 {
@@ -325,7 +325,7 @@ static const struct {
     {future, "a task's state began in the future"},
     {group_runnable, "runnable tasks of a group, counted and noted"},
     {group_weight, "a group's weight"},
-    {group_budget_grown, "a group's cap has left it more than it can"},
+    {group_budget_grown, "a cap has left a group more than it can"},
     {timer_order, "timers are out of order"},
     {timer_disowned, "a timer waits on a CPU and does not know it"},
     {timer_forgotten, "a timer was forgotten"},

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A quota that several VMs share, over simulated CPUs (M90). */
+#include "sched_sim.h"
+
+static struct sched_quota tenant;
+
+static struct sched_group *tenant_vm(u64 weight)
+{
+	struct sched_group *g = sim_vm(weight);
+	sched_group_share(g, &tenant);
+	return g;
+}
+
+static double got(const struct sched_group *g, double seconds)
+{
+	return sim_got(g) / (seconds * SECOND);
+}
+
+static void setup(const char *name, unsigned cpus, u64 cap)
+{
+	sim_setup(name, cpus);
+	sched_quota_init(&tenant);
+	assert_int_equal(sched_quota_set(&tenant, cap), 0);
+}
+
+/* Together they get what the quota gives, each by its weight; what is left is the others'. */
+static void a_quota_is_for_all(void **state)
+{
+	(void)state;
+	for (unsigned p = 0; p < ARRAY_SIZE(sim_policies); p++)
+		for (unsigned cpus = 1; cpus <= 2; cpus++) {
+			setup(sim_policies[p], cpus, 45 * cpus);
+			struct sched_group *a = tenant_vm(256), *b = tenant_vm(512), *other = sim_vm(256);
+			for (unsigned i = 0; i < cpus; i++) {
+				sim_vcpu(a, 0, 0);
+				sim_vcpu(b, 0, 0);
+				sim_vcpu(other, 0, 0);
+			}
+			sim_run(SECOND);
+			sim_mark();
+			sim_run(10 * SECOND);
+			expect_near(got(a, 10) + got(b, 10), 0.45 * cpus, 0.01 * cpus);
+			expect_near(got(b, 10) / got(a, 10), 2, 0.1);
+			expect_near(got(other, 10), 0.55 * cpus, 0.01 * cpus);
+			sim_teardown();
+		}
+}
+
+/* Who leaves its part of the quota leaves it to the others that share it. */
+static void what_one_leaves_another_gets(void **state)
+{
+	(void)state;
+	for (unsigned p = 0; p < ARRAY_SIZE(sim_policies); p++) {
+		setup(sim_policies[p], 1, 40);
+		struct sched_group *sleeper = tenant_vm(256), *spinner = tenant_vm(256), *other = sim_vm(256);
+		sim_vcpu(sleeper, MS / 2, 10 * MS);
+		sim_vcpu(spinner, 0, 0);
+		sim_vcpu(other, 0, 0);
+		sim_run(SECOND);
+		sim_mark();
+		sim_run(10 * SECOND);
+		expect_near(got(sleeper, 10) + got(spinner, 10), 0.4, 0.01);
+		assert_true(got(spinner, 10) > 0.34);
+		sim_teardown();
+	}
+}
+
+/* The smaller of a VM's own cap and what the tenant has left. */
+static void both_caps_count(void **state)
+{
+	(void)state;
+	for (unsigned p = 0; p < ARRAY_SIZE(sim_policies); p++) {
+		setup(sim_policies[p], 1, 50);
+		struct sched_group *small = tenant_vm(256), *large = tenant_vm(256);
+		set(small, "cap", 10);
+		sim_vcpu(small, 0, 0);
+		sim_vcpu(large, 0, 0);
+		sim_run(SECOND);
+		sim_mark();
+		sim_run(10 * SECOND);
+		expect_near(got(small, 10), 0.1, 0.01);
+		expect_near(got(large, 10), 0.4, 0.01);
+		set(small, "cap", 0); /* the tenant's stays */
+		sim_run(SECOND);
+		sim_mark();
+		sim_run(10 * SECOND);
+		expect_near(got(small, 10), 0.25, 0.02);
+		expect_near(got(large, 10), 0.25, 0.02);
+		sim_teardown();
+	}
+}
+
+static void changed_while_it_counts(void **state)
+{
+	(void)state;
+	for (unsigned p = 0; p < ARRAY_SIZE(sim_policies); p++) {
+		setup(sim_policies[p], 1, 0);
+		struct sched_group *a = tenant_vm(256), *b = tenant_vm(256);
+		sim_vcpu(a, 0, 0);
+		sim_vcpu(b, 0, 0);
+		sim_mark();
+		sim_run(2 * SECOND);
+		expect_near(got(a, 2) + got(b, 2), 1, 0.01);
+		sched_quota_set(&tenant, 20);
+		sim_mark();
+		sim_run(10 * SECOND);
+		expect_near(got(a, 10) + got(b, 10), 0.2, 0.01);
+		sched_quota_set(&tenant, 0);
+		sim_run(SECOND);
+		sim_mark();
+		sim_run(2 * SECOND);
+		expect_near(got(a, 2) + got(b, 2), 1, 0.01);
+		assert_int_equal(sched_quota_set(&tenant, SCHED_CAP_MAX + 1), ERR_INVAL);
+		sim_teardown();
+	}
+}
+
+/* A VM that starts anew again and again gets no more of its tenant's time. */
+static void to_start_again_gives_no_quota(void **state)
+{
+	struct sched_group past;
+	(void)state;
+	for (unsigned p = 0; p < ARRAY_SIZE(sim_policies); p++) {
+		setup(sim_policies[p], 1, 30);
+		struct sched_group *a = tenant_vm(256);
+		u64 sum = 0;
+		for (unsigned i = 0; i < 20; i++) {
+			struct sim_task *t = sim_vcpu(a, 0, 0);
+			sim_run(SECOND / 4);
+			sum += task_times(&t->task).run;
+			while (sim_current(0) != t)
+				sim_run(MS);
+			t->ends = shim_tsc + 1;
+			t->sleep = 1000 * SECOND; /* it ends */
+			sim_run(2);
+			timer_cancel(&t->alarm);
+			past = *a;
+			sched_group_succeed(a, &past);
+			sched_group_share(a, &tenant);
+		}
+		expect_near((double)sum / (20.0 * SECOND / 4), 0.3, 0.06);
+		sim_teardown();
+	}
+}
+
+#define T(name) cmocka_unit_test(name)
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    T(a_quota_is_for_all),      T(what_one_leaves_another_gets),  T(both_caps_count),
+	    T(changed_while_it_counts), T(to_start_again_gives_no_quota),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
