@@ -14,7 +14,9 @@
 #define CONFIG_PATH_MAX 128
 #define CONFIG_CMDLINE_MAX 1024
 #define CONFIG_MAX_VCPUS 16
-#define CONFIG_MAX_KEYS 32 /* rows of the larger of the two key tables */
+#define CONFIG_MAX_TENANTS 32
+#define CONFIG_MAX_TENANT_KEYS 4
+#define CONFIG_MAX_KEYS 40 /* rows of the larger of the two key tables */
 
 enum on_idle { ON_IDLE_POWEROFF, ON_IDLE_WAIT };
 enum on_event { ON_EVENT_DESTROY, ON_EVENT_RESTART, ON_EVENT_PRESERVE };
@@ -67,6 +69,7 @@ struct config_vm {
 	bool testdev;
 	bool hypervisor_cpuid;                          /* off: the guest sees no hypervisor at all (M10) */
 	unsigned weight, cap, warp, warp_limit, unwarp; /* as sched_set() takes them */
+	char tenant[CONFIG_NAME_MAX];                   /* "": nobody's */
 	u64 pin;                                        /* CPUs, by index */
 	enum on_event on_poweroff, on_reboot, on_crash;
 	/* Where each key stood, for errors that only show later; see config_error_at(). */
@@ -74,12 +77,24 @@ struct config_vm {
 	unsigned module_lines[CONFIG_MAX_MODULES];
 };
 
+/* A [tenant NAME] section: what all VMs that name it may have together. */
+struct config_tenant {
+	char name[CONFIG_NAME_MAX];
+	unsigned line;
+	unsigned cap; /* percent of one CPU, 0: no cap */
+	u64 memory;   /* bytes, 0: no limit */
+	unsigned lines[CONFIG_MAX_TENANT_KEYS];
+};
+
 struct config {
 	struct config_socle socle;
-	unsigned socle_line;   /* of the [socle] header, 0: there is none */
-	unsigned nr_vms;       /* sections */
-	unsigned room;         /* of vms[] */
-	struct config_vm *vms; /* the caller's */
+	struct config_tenant tenants[CONFIG_MAX_TENANTS];
+	unsigned nr_tenants;
+	const struct config *outer; /* the caller's: its tenants may be named as well; NULL: none */
+	unsigned socle_line;        /* of the [socle] header, 0: there is none */
+	unsigned nr_vms;            /* sections */
+	unsigned room;              /* of vms[] */
+	struct config_vm *vms;      /* the caller's */
 };
 
 struct config_error {
@@ -121,3 +136,5 @@ unsigned config_vms_total(const struct config *c);
 u64 config_vm_footprint(const struct config_vm *vm);
 /* The memory that it may have for its footprint to be that many bytes; a little less. */
 u64 config_vm_room(const struct config_vm *vm, u64 bytes);
+/* NULL: none of that name. */
+const struct config_tenant *config_find_tenant(const struct config *c, const char *name);

@@ -58,6 +58,8 @@ static void print_vm(const struct config *c, const struct config_vm *vm)
 	printf("%u vCPU%s, %llu MiB", vm->vcpus, vm->vcpus == 1 ? "" : "s",
 	       (unsigned long long)(vm->memory >> 20));
 	config_for_each_file(c, print_file, (void *)vm);
+	if (vm->tenant[0])
+		printf(", tenant %s", vm->tenant);
 	printf(", console %s%s%s\n", vm->console == CONSOLE_SERIAL ? "serial" : "none",
 	       vm->testdev ? ", test device" : "", vm->autostart ? "" : ", not started at boot");
 	if (vm->cmdline[0])

@@ -47,8 +47,9 @@ static void vm_set_defaults(struct config_vm *vm)
 	vm->on_crash = ON_EVENT_DESTROY;
 }
 
+#define NAME_EXPECTED "1 to 31 letters, digits, '-', '_', '.', not digits alone"
 /* Digits alone are the number of a VM, for the monitor. */
-static bool vm_name_ok(struct span name)
+static bool name_ok(struct span name)
 {
 	bool digits = true;
 	for (size_t i = 0; i < name.n; i++) {
@@ -59,16 +60,14 @@ static bool vm_name_ok(struct span name)
 			return false;
 		digits &= digit;
 	}
-	return !digits && name.n < sizeof(((struct config_vm *)0)->name);
+	return !digits && name.n < CONFIG_NAME_MAX;
 }
 
 static int open_vm(struct config_parser *p, struct span name)
 {
 	struct config *c = p->config;
-	if (!vm_name_ok(name))
-		return config_fail(p, "",
-				   "bad VM name: expected [vm NAME], NAME of 1 to 31 letters, digits, '-', "
-				   "'_', '.', not digits alone");
+	if (!name_ok(name))
+		return config_fail(p, "", "bad VM name: expected [vm NAME], NAME of " NAME_EXPECTED);
 	for (unsigned i = 0; i < c->nr_vms; i++)
 		if (span_equal(name, c->vms[i].name))
 			return config_fail(p, "", "duplicate VM \"%s\", first on line %u", c->vms[i].name,
@@ -81,7 +80,30 @@ static int open_vm(struct config_parser *p, struct span name)
 	memcpy(vm->name, name.s, name.n);
 	vm->line = p->line;
 	p->vm = vm;
-	p->in_socle = false;
+	p->table = &config_vm_keys;
+	p->base = vm;
+	p->lines = vm->lines;
+	return 0;
+}
+
+static int open_tenant(struct config_parser *p, struct span name)
+{
+	struct config *c = p->config;
+	if (!name_ok(name))
+		return config_fail(p, "", "bad tenant name: expected [tenant NAME], NAME of " NAME_EXPECTED);
+	for (unsigned i = 0; i < c->nr_tenants; i++)
+		if (span_equal(name, c->tenants[i].name))
+			return config_fail(p, "", "duplicate tenant \"%s\", first on line %u",
+					   c->tenants[i].name, c->tenants[i].line);
+	if (c->nr_tenants == CONFIG_MAX_TENANTS)
+		return config_fail(p, "", "more than %u tenants", CONFIG_MAX_TENANTS);
+	struct config_tenant *t = &c->tenants[c->nr_tenants++];
+	memset(t, 0, sizeof(*t));
+	memcpy(t->name, name.s, name.n);
+	t->line = p->line;
+	p->table = &config_tenant_keys;
+	p->base = t;
+	p->lines = t->lines;
 	return 0;
 }
 
@@ -91,49 +113,58 @@ static int open_socle(struct config_parser *p)
 		return config_fail(p, "", "duplicate section [socle], first on line %u",
 				   p->config->socle_line);
 	p->config->socle_line = p->line;
-	p->in_socle = true;
-	p->vm = NULL;
+	p->table = &config_socle_keys;
+	p->base = &p->config->socle;
+	p->lines = p->socle_lines;
 	return 0;
 }
 
+/* Cuts the word off that begins a header, and what separates it from a name. */
+static bool take_word(struct span *inner, const char *word)
+{
+	size_t n = strlen(word);
+	if (inner->n < n || memcmp(inner->s, word, n) != 0 || (inner->n > n && !char_is_blank(inner->s[n])))
+		return false;
+	span_take(inner, n);
+	*inner = span_trim(*inner);
+	return true;
+}
+
+#define SECTIONS_EXPECTED "expected [socle], [vm NAME] or [tenant NAME]"
 static int parse_section(struct config_parser *p, struct span line)
 {
 	line = span_cut_comment(line);
 	if (line.s[line.n - 1] != ']')
-		return config_fail(p, "", "section header without ']': expected [socle] or [vm NAME]");
+		return config_fail(p, "", "section header without ']': " SECTIONS_EXPECTED);
 	struct span inner = span_trim((struct span){line.s + 1, line.n - 2});
 	if (span_equal(inner, "socle"))
 		return open_socle(p);
-	if (inner.n >= 2 && memcmp(inner.s, "vm", 2) == 0 && (inner.n == 2 || char_is_blank(inner.s[2]))) {
-		span_take(&inner, 2);
-		return open_vm(p, span_trim(inner));
-	}
+	if (take_word(&inner, "vm"))
+		return open_vm(p, inner);
+	if (take_word(&inner, "tenant"))
+		return open_tenant(p, inner);
 	char shown[40];
 	span_show(inner, shown, sizeof(shown));
-	return config_fail(p, "", "unknown section [%s]: expected [socle] or [vm NAME]", shown);
+	return config_fail(p, "", "unknown section [%s]: " SECTIONS_EXPECTED, shown);
 }
 
-static int fail_unknown_key(struct config_parser *p, const struct config_key_table *table, struct span name)
+static int fail_unknown_key(struct config_parser *p, struct span name)
 {
+	static const struct config_key_table *const tables[] = {&config_socle_keys, &config_vm_keys,
+								&config_tenant_keys};
 	const char *names[CONFIG_MAX_KEYS];
 	char shown[32];
-	for (unsigned i = 0; i < table->count; i++)
-		names[i] = table->keys[i].name;
+	for (unsigned i = 0; i < p->table->count; i++)
+		names[i] = p->table->keys[i].name;
 	span_show(name, shown, sizeof(shown));
-	const char *meant = span_closest(name, names, table->count);
+	const char *meant = span_closest(name, names, p->table->count);
 	if (meant)
 		return config_fail(p, shown, "unknown key; did you mean \"%s\"?", meant);
-	const struct config_key_table *other = p->in_socle ? &config_vm_keys : &config_socle_keys;
-	for (unsigned i = 0; i < other->count; i++)
-		if (span_equal(name, other->keys[i].name))
-			return config_fail(p, shown, "this key belongs into %s",
-					   p->in_socle ? "a [vm NAME] section" : "the [socle] section");
-	return config_fail(
-	    p, shown, "unknown key; expected one of %s",
-	    p->in_socle
-		? "vid tpr_shadow vpid preemption_timer ept_1g ept_ad on_idle sched log_level"
-		: "count vcpus memory pages kernel initrd module diskN cmdline console autostart testdev "
-		  "hypervisor weight cap pin warp warp_limit unwarp on_poweroff on_reboot on_crash");
+	for (unsigned t = 0; t < ARRAY_SIZE(tables); t++)
+		for (unsigned i = 0; i < tables[t]->count; i++)
+			if (span_equal(name, tables[t]->keys[i].name))
+				return config_fail(p, shown, "this key belongs into %s", tables[t]->section);
+	return config_fail(p, shown, "unknown key; expected one of %s", p->table->names);
 }
 
 static int assign(struct config_parser *p, const struct config_key *key, unsigned *seen, struct span value)
@@ -151,8 +182,7 @@ static int assign(struct config_parser *p, const struct config_key *key, unsigne
 		return config_fail(p, key->name, "quote without its end");
 	if (!plain.n && !key->rest_of_line)
 		return config_fail(p, key->name, "value missing: expected %s", key->expected);
-	char *base = p->in_socle ? (char *)&p->config->socle : (char *)p->vm;
-	return key->set(p, key, plain, base + key->offset);
+	return key->set(p, key, plain, (char *)p->base + key->offset);
 }
 
 static int parse_assignment(struct config_parser *p, struct span line)
@@ -163,14 +193,12 @@ static int parse_assignment(struct config_parser *p, struct span line)
 	struct span value = line;
 	struct span name = span_trim(span_take(&value, (size_t)(equals - line.s)));
 	span_take(&value, 1);
-	if (!p->in_socle && !p->vm)
-		return config_fail(p, "", "key outside a section: expected [socle] or [vm NAME] first");
-	const struct config_key_table *table = p->in_socle ? &config_socle_keys : &config_vm_keys;
-	unsigned *lines = p->in_socle ? p->socle_lines : p->vm->lines;
-	for (unsigned i = 0; i < table->count; i++)
-		if (span_equal(name, table->keys[i].name))
-			return assign(p, &table->keys[i], &lines[i], span_trim(value));
-	return fail_unknown_key(p, table, name);
+	if (!p->table)
+		return config_fail(p, "", "key outside a section: " SECTIONS_EXPECTED " first");
+	for (unsigned i = 0; i < p->table->count; i++)
+		if (span_equal(name, p->table->keys[i].name))
+			return assign(p, &p->table->keys[i], &p->lines[i], span_trim(value));
+	return fail_unknown_key(p, name);
 }
 
 static int parse_line(struct config_parser *p, struct span line)
@@ -215,7 +243,7 @@ int config_parse(struct config *c, const char *text, size_t length, struct confi
 	struct config_parser p = {.config = c, .err = err};
 	struct span rest = {text, length};
 	memset(&c->socle, 0, sizeof(c->socle));
-	c->nr_vms = c->socle_line = 0;
+	c->nr_vms = c->nr_tenants = c->socle_line = 0;
 	memset(err, 0, sizeof(*err));
 	socle_set_defaults(&c->socle);
 	int result = skip_byte_order_mark(&p, &rest);

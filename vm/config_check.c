@@ -51,6 +51,7 @@ int config_check(struct config_parser *p)
 		err = check_vm(p, &p->config->vms[i]);
 	err = err ? err : config_check_names(p);
 	err = err ? err : config_check_disks(p);
+	err = err ? err : config_check_tenants(p);
 	if (err)
 		return err;
 	if (!p->config->nr_vms) {

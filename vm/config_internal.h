@@ -15,8 +15,11 @@ struct config_parser {
 	struct config *config;
 	struct config_error *err;
 	unsigned line;
-	bool in_socle;                         /* in [socle], else in vm's section */
-	struct config_vm *vm;                  /* NULL: not in a [vm] section */
+	/* Of the section; NULL: none has begun. */
+	const struct config_key_table *table;
+	void *base;                            /* what its keys' offsets count from */
+	unsigned *lines;                       /* where each of its keys stood */
+	struct config_vm *vm;                  /* the last one */
 	unsigned socle_lines[CONFIG_MAX_KEYS]; /* where each key of [socle] stood */
 };
 
@@ -26,7 +29,7 @@ struct config_key {
 	/* Stores value at field. Fails through config_fail(). */
 	int (*set)(struct config_parser *p, const struct config_key *key, struct span value, void *field);
 	const void *arg; /* for set(): a table of words, or why the key is refused */
-	size_t offset;   /* of the field in struct config_socle or struct config_vm */
+	size_t offset;   /* of the field in struct config_socle, config_vm or config_tenant */
 	bool repeats;
 	bool rest_of_line; /* the value may hold '#' and ';' and may be empty */
 };
@@ -34,10 +37,13 @@ struct config_key {
 struct config_key_table {
 	const struct config_key *keys;
 	unsigned count;
+	const char *section; /* completes "belongs into ..." */
+	const char *names;   /* of all keys */
 };
 
 extern const struct config_key_table config_socle_keys;
 extern const struct config_key_table config_vm_keys;
+extern const struct config_key_table config_tenant_keys;
 
 /* Records the first error; always returns ERR_INVAL. */
 int config_fail(struct config_parser *p, const char *key, const char *fmt, ...) PRINTF(3, 4);
@@ -62,6 +68,11 @@ int config_set_range(struct config_parser *p, const struct config_key *key, stru
 int config_set_cpus(struct config_parser *p, const struct config_key *key, struct span value, void *field);
 /* Decimal digits at the start of *v, cut off it. False: there are none, or the number is too big. */
 bool span_number(struct span *v, u64 *number);
+
+/* ---- config_tenant.c ---- */
+int config_set_name(struct config_parser *p, const struct config_key *key, struct span value, void *field);
+/* That the tenants of VMs are there, and their quotas suffice for the VMs that start by themselves. */
+int config_check_tenants(struct config_parser *p);
 
 /* ---- config_text.c ---- */
 struct span span_trim(struct span v);

@@ -202,6 +202,8 @@ static const struct config_range range_count = {1, CONFIG_MAX_VMS};
 /* The same ranges as sched_set()'s. */
 static const struct config_range range_weight = {1, 65535}, range_cap = {0, 6400}, range_warp = {0, 1000000};
 
+#define EXPECT_SIZE "a size, for example 256M or 1G"
+#define EXPECT_CAP "percent of one CPU, 0 (no cap) to 6400"
 #define EXPECT_BOOL "on or off"
 #define EXPECT_PATH "a path from the root of the boot volume, for example boot/vmlinuz"
 
@@ -224,7 +226,7 @@ static const struct config_key socle_keys[] = {
 static const struct config_key vm_keys[] = {
     {"count", "a number from 1 to 1024", config_set_range, &range_count, VM(count)},
     {"vcpus", "a number from 1 to 16", set_vcpus, VM(vcpus)},
-    {"memory", "a size, for example 256M or 1G", set_memory, VM(memory)},
+    {"memory", EXPECT_SIZE, set_memory, VM(memory)},
     {"pages", "4k, 2M or 1G", set_word, words_pages, VM(page_order)},
     {"kernel", EXPECT_PATH, set_path, VM(kernel)},
     {"initrd", EXPECT_PATH, set_path, VM(initrd)},
@@ -241,7 +243,8 @@ static const struct config_key vm_keys[] = {
     {"testdev", EXPECT_BOOL, set_bool, VM(testdev)},
     {"hypervisor", EXPECT_BOOL, set_bool, VM(hypervisor_cpuid)},
     {"weight", "a number from 1 to 65535", config_set_range, &range_weight, VM(weight)},
-    {"cap", "percent of one CPU, 0 (no cap) to 6400", config_set_range, &range_cap, VM(cap)},
+    {"cap", EXPECT_CAP, config_set_range, &range_cap, VM(cap)},
+    {"tenant", "the NAME of a [tenant NAME] section", config_set_name, VM(tenant)},
     {"pin", "all, or CPUs from 0 to 63 such as 0-1,3", config_set_cpus, VM(pin)},
     {"warp", "microseconds, 0 to 1000000", config_set_range, &range_warp, VM(warp)},
     {"warp_limit", "microseconds, 0 (no limit) to 1000000", config_set_range, &range_warp, VM(warp_limit)},
@@ -251,8 +254,23 @@ static const struct config_key vm_keys[] = {
     {"on_crash", "destroy, restart or preserve", set_word, words_event, VM(on_crash)},
 };
 
+#define TENANT(member) .offset = offsetof(struct config_tenant, member)
+static const struct config_key tenant_keys[] = {
+    {"cap", EXPECT_CAP, config_set_range, &range_cap, TENANT(cap)},
+    {"memory", EXPECT_SIZE, set_memory, TENANT(memory)},
+};
+
+_Static_assert(ARRAY_SIZE(tenant_keys) <= CONFIG_MAX_TENANT_KEYS, "lines[] too short");
 _Static_assert(ARRAY_SIZE(socle_keys) <= CONFIG_MAX_KEYS, "lines[] too short");
 _Static_assert(ARRAY_SIZE(vm_keys) <= CONFIG_MAX_KEYS, "lines[] too short");
 
-const struct config_key_table config_socle_keys = {socle_keys, ARRAY_SIZE(socle_keys)};
-const struct config_key_table config_vm_keys = {vm_keys, ARRAY_SIZE(vm_keys)};
+const struct config_key_table config_socle_keys = {
+    socle_keys, ARRAY_SIZE(socle_keys), "the [socle] section",
+    "vid tpr_shadow vpid preemption_timer ept_1g ept_ad on_idle sched log_level"};
+const struct config_key_table config_vm_keys = {
+    vm_keys, ARRAY_SIZE(vm_keys), "a [vm NAME] section",
+    "count vcpus memory pages kernel initrd module diskN cmdline console autostart testdev hypervisor weight "
+    "cap "
+    "tenant pin warp warp_limit unwarp on_poweroff on_reboot on_crash"};
+const struct config_key_table config_tenant_keys = {tenant_keys, ARRAY_SIZE(tenant_keys),
+						    "a [tenant NAME] section", "cap memory"};

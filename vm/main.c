@@ -2,6 +2,7 @@
 /* Socle from its first C function to the scheduler's loop: a list of named steps. */
 #include "host.h"
 #include "log.h"
+#include "tenant.h"
 #include "vm.h"
 
 __attribute__((noreturn)) void socle_main(const struct boot_info *bi);
@@ -23,6 +24,7 @@ static void configure(const struct boot_info *bi)
 		config_format_error(line, sizeof(line), "socle.conf", &err);
 		panic("%s", line);
 	}
+	tenants_init();
 	log_set_level((enum log_level)vm_host.config.socle.log_level);
 }
 

@@ -60,6 +60,7 @@ void command_trace(struct call *c);
 void command_debug_dump(struct call *c);
 void command_sched(struct call *c); /* monitor_sched.c */
 void command_vcpu_pin(struct call *c);
-void command_date(struct call *c);  /* monitor_date.c */
-void command_top(struct call *c);   /* monitor_top.c */
-void command_check(struct call *c); /* monitor_check.c */
+void command_tenant(struct call *c); /* monitor_tenant.c */
+void command_date(struct call *c);   /* monitor_date.c */
+void command_top(struct call *c);    /* monitor_top.c */
+void command_check(struct call *c);  /* monitor_check.c */

@@ -38,7 +38,8 @@ static void typed_create(void)
 {
 	char line[256];
 	struct config_error err;
-	struct config c = {.room = MIN(config_count_sections(typed.text, typed.n), (unsigned)SECTIONS_MAX)};
+	struct config c = {.room = MIN(config_count_sections(typed.text, typed.n), (unsigned)SECTIONS_MAX),
+			   .outer = &vm_host.config};
 	c.vms = heap_alloc(c.room * sizeof(*c.vms));
 	if (!c.vms) {
 		monitor_print("create: no memory\n");
@@ -47,9 +48,10 @@ static void typed_create(void)
 	if (config_parse(&c, typed.text, typed.n, &err)) {
 		config_format_error(line, sizeof(line), "create", &err);
 		monitor_print("%s\n", line);
-	} else if (c.socle_line) {
-		monitor_print("create:%u: [socle] is for the whole machine: expected one [vm NAME]\n",
-			      c.socle_line);
+	} else if (c.socle_line || c.nr_tenants) {
+		monitor_print("create:%u: [%s] is for the whole machine: expected one [vm NAME]\n",
+			      c.socle_line ? c.socle_line : c.tenants[0].line,
+			      c.socle_line ? "socle" : "tenant");
 	} else if (c.nr_vms != 1) {
 		monitor_print("create: %u sections: expected one [vm NAME]\n", c.nr_vms);
 	} else {

@@ -54,6 +54,7 @@ static void list_json(struct json *j, const struct vm *vm)
 	json_number(j, "memory_mib", vm->config->memory >> 20);
 	json_number(j, "populated_mib", vm->guest.mem.populated_pages >> 8);
 	json_number(j, "vcpus", vm->config->vcpus);
+	json_string(j, "tenant", vm->config->tenant);
 	json_number(j, "socle_kib", vm_usage(vm) >> 10);
 	json_string(j, "state", letters);
 	json_string(j, "state_text", vm_state_text(vm));

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The monitor's commands as data: a new command is a new row here. Completion and help read it. */
 #include "monitor.h"
+#include "tenant.h"
 
 #define VM_FIRST                                                                                             \
 	{                                                                                                    \
@@ -67,6 +68,15 @@ const struct command monitor_commands[] = {
      "press a VM's power button (ACPI); -w: wait until it is gone", "shutdown -w web"},
     {"stats", "j", 1, 1, VM_FIRST, command_stats, "[-j] VM", "a VM's exits, by reason and by device",
      "stats web"},
+    {"tenant",
+     "j",
+     0,
+     3,
+     {WORD_TENANT},
+     command_tenant,
+     "[-j] [NAME [cap=PERCENT] [memory=MIB]]",
+     "tenants: what their VMs have together, and may have; shown or set",
+     "tenant\n  tenant acme cap=150 memory=2048"},
     {"top",
      "jn",
      0,
@@ -133,6 +143,10 @@ void monitor_candidates(enum word_kind kind, void (*fn)(void *opaque, const char
 	case WORD_CONFIG:
 		for (unsigned i = 0; i < vm_host.config.nr_vms; i++)
 			candidates_of_section(&vm_host.config.vms[i], fn, opaque);
+		break;
+	case WORD_TENANT:
+		for (unsigned i = 0; i < tenants_count(); i++)
+			fn(opaque, tenant_at(i)->config->name);
 		break;
 	case WORD_TEXT:
 	case WORD_NUMBER:

@@ -7,6 +7,7 @@
 #include "log.h"
 #include "monitor.h"
 #include "policy.h"
+#include "tenant.h"
 
 struct vm_host vm_host;
 
@@ -115,6 +116,12 @@ u64 vm_pages_left(void)
 
 static int admit(const struct config_vm *c, const char *name)
 {
+	const struct tenant *t = tenant_find(c->tenant);
+	char why[120];
+	if (t && tenant_admit(t, c->memory, why, sizeof(why))) {
+		log_error("%s: not created: %s", name, why);
+		return ERR_NOMEM;
+	}
 	u64 left = vm_pages_left() << PAGE_SHIFT;
 	if (config_vm_footprint(c) <= left)
 		return 0;
@@ -132,7 +139,10 @@ static void vm_empty(struct vm *vm)
 		pc_destroy(vm->pc);
 	vm->pc = NULL;
 	vm_events_stop(vm);
-	vm_host.past_ticks += vm_ticks(vm, tsc_now());
+	u64 ticks = vm_ticks(vm, tsc_now());
+	vm_host.past_ticks += ticks;
+	if (vm->tenant)
+		vm->tenant->past_ticks += ticks;
 	guest_destroy(&vm->guest);
 	vm_events_destroy(vm);
 }
@@ -150,6 +160,8 @@ static int vm_set_scheduling(struct vm *vm)
 			{"warp_limit", c->warp_limit},
 			{"unwarp", c->unwarp}};
 	char why[80];
+	if (vm->tenant)
+		sched_group_share(&vm->guest.group, &vm->tenant->quota);
 	for (unsigned i = 0; i < ARRAY_SIZE(settings); i++)
 		if (sched_set(&vm->guest.group, settings[i].name, settings[i].value, why, sizeof(why))) {
 			log_error("%s: %s: %s", vm->name, settings[i].name, why);
@@ -211,6 +223,7 @@ static struct vm *vm_alloc(const struct config_vm *config, const char *name, uns
 	str_copy(vm->name, name, sizeof(vm->name));
 	vm->place = place ? place : place_free();
 	vm->config = config;
+	vm->tenant = tenant_find(config->tenant);
 	if (place)
 		return vm;
 	vm->config = vm->own_config = heap_alloc(sizeof(*config));

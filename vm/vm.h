@@ -18,6 +18,7 @@ enum vm_state { VM_CREATED, VM_RUNNING, VM_STOPPED };
 enum vm_wish { VM_WISH_NONE, VM_WISH_RESET, VM_WISH_DESTROY };
 
 struct events;
+struct tenant;
 struct vm_console;
 
 struct vm {
@@ -29,6 +30,7 @@ struct vm {
 	char name[CONFIG_NAME_MAX];
 	const struct config_vm *config; /* its section, which other VMs may share */
 	struct config_vm *own_config;   /* a copy of one that was typed, else NULL */
+	struct tenant *tenant;          /* NULL: nobody's */
 	struct pc *pc;
 	struct block_ram disks[CONFIG_MAX_DISKS]; /* those that the configuration has */
 	struct vm_console *console;

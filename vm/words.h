@@ -7,7 +7,7 @@
 #define WORDS_MAX 12
 
 /* What a word of a command is, for completion and for finding what it names. */
-enum word_kind { WORD_TEXT, WORD_VM, WORD_CONFIG, WORD_COMMAND, WORD_NUMBER };
+enum word_kind { WORD_TEXT, WORD_VM, WORD_CONFIG, WORD_COMMAND, WORD_NUMBER, WORD_TENANT };
 
 struct call;
 

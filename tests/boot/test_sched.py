@@ -34,11 +34,14 @@ def cpus_of(boot, policy, vms, cpus=1):
 
 @pytest.mark.parametrize("policy", POLICIES)
 def test_shares(boot, policy):
-    """One is capped at a tenth; nine tenths go to the others by weight, however many virtual CPUs they have."""
+    """One is capped at a tenth, and two of one tenant together (M90); eight tenths go to the others by weight, however
+    many virtual CPUs they have."""
     got = cpus_of(boot, policy, [
         Vm("one"), Vm("other"), Vm("double", keys="weight = 512\n"), Vm("four", keys="vcpus = 4\n", words="cpus=4"),
-        Vm("capped", keys="cap = 10\n")])
-    for name, want in (("one", 0.18), ("other", 0.18), ("double", 0.36), ("four", 0.18), ("capped", 0.10)):
+        Vm("capped", keys="cap = 10\n"), Vm("quarter", keys="tenant = small\n"),
+        Vm("rest", keys="tenant = small\nweight = 768\n[tenant small]\ncap = 10\n")])
+    for name, want in (("one", 0.16), ("other", 0.16), ("double", 0.32), ("four", 0.16), ("capped", 0.10),
+                       ("quarter", 0.025), ("rest", 0.075)):
         assert abs(got[name] - want) < TURNS, (name, got)
 
 

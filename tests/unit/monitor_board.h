@@ -3,6 +3,7 @@
  * includes it. */
 #pragma once
 
+#include "vm/tenant.h"
 #include "vm_board.h"
 
 #define PROMPT "socle> "
@@ -121,13 +122,17 @@ static const char config_text[] = "[vm a]\nmemory = 8\nkernel = k.elf\nvcpus = 2
 				  "[vm w]\nmemory = 4\nkernel = k.elf\ncount = 3\n"
 				  "[vm huge]\nmemory = 6G\nkernel = k.elf\n";
 
+static const char *config_used = config_text;
+
 static int monitor_on(void **state)
 {
 	struct config_error err;
 	machine(state);
-	vm_host.config.room = config_count_sections(config_text, strlen(config_text));
+	vm_host.config.room = config_count_sections(config_used, strlen(config_used));
 	vm_host.config.vms = calloc(vm_host.config.room, sizeof(struct config_vm));
-	assert_int_equal(config_parse(&vm_host.config, config_text, strlen(config_text), &err), 0);
+	if (config_parse(&vm_host.config, config_used, strlen(config_used), &err))
+		fail_msg("line %u: %s: %s", err.line, err.key, err.text);
+	tenants_init();
 	vm_host.config.socle.on_idle = ON_IDLE_WAIT;
 	monitor_open();
 	typed("");
@@ -142,13 +147,13 @@ static int monitor_off(void **state)
 	return machine_off(state);
 }
 
-static void crash(const char *name)
+static inline void crash(const char *name)
 {
 	guest_fail(&vm_find(name)->guest, "a crash");
 	typed("");
 }
 
-static void everybody(void)
+static inline void everybody(void)
 {
 	ask("create a; create 2b.c-d_e; create -p abcdefghijklmnopqrstuvwxyz01234; create kept; create w-2");
 	crash("kept");

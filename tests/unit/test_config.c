@@ -272,7 +272,7 @@ static void test_unknown(void **state)
 	refuse("[socle]\nmemory = 1\n", 2, "memory", "belongs into a [vm NAME] section");
 	refuse("[socle]\nlog = 1\n", 2, "log", "unknown key; expected one of vid");
 	refuse("[socle]\nloglevel = 1\n", 2, "loglevel", "did you mean \"log_level\"?");
-	refuse("[xen]\n", 1, "", "unknown section [xen]: expected [socle] or [vm NAME]");
+	refuse("[xen]\n", 1, "", "unknown section [xen]: expected [socle], [vm NAME] or [tenant NAME]");
 	refuse("[vms a]\n", 1, "", "unknown section [vms a]");
 	refuse("[]\n", 1, "", "unknown section []");
 	refuse("[\n", 1, "", "section header without ']'");

@@ -183,7 +183,7 @@ static void json_is_json(void **state)
 			}
 		}
 	}
-	assert_int_equal(commands, 18);
+	assert_int_equal(commands, 20);
 	/* More exits than are kept. */
 	ask("trace -e a");
 	struct vcpu_trace *t = vm_find("a")->guest.vcpus[1]->trace;
