@@ -84,7 +84,8 @@ struct block_queue {
 void block_queue_init(struct block_queue *q, struct block *disk, unsigned depth);
 
 /* share: at least 1. flags: BLOCK_READ_ONLY or 0, added to the disk's. ERR_INVAL; ERR_RANGE: not on the disk;
- * ERR_NOMEM: more than BLOCK_QUEUE_WAITING in all. Extents of ports may overlap: then the VMs share. */
+ * ERR_NOMEM: more than BLOCK_QUEUE_WAITING in all, where the disk has no serve. Extents of ports may overlap:
+ * then the VMs share. */
 int block_port_init(struct block_port *p, struct block_queue *q, u64 base, u64 sectors, u32 flags, u32 share);
 /* Gives the share back. ERR_AGAIN: requests are on their way; their completions come soon. */
 int block_port_close(struct block_port *p);

@@ -42,9 +42,10 @@ struct config_socle {
 	int log_level; /* enum log_level */
 };
 
-/* A disk of a VM: a file of the boot volume, in memory. */
+/* A disk of a VM: a file of the boot volume, in memory; or one that keeps nothing (null:SIZE). */
 struct config_disk {
 	char path[CONFIG_PATH_MAX]; /* "": there is none */
+	u64 null_bytes;             /* 0: it is a file */
 	bool read_only;
 	enum disk_model model;
 };

@@ -69,7 +69,8 @@ int block_port_init(struct block_port *p, struct block_queue *q, u64 base, u64 s
 	p->share = share;
 	list_init(&p->held);
 	spin_lock(&q->lock);
-	if (share > BLOCK_QUEUE_WAITING - q->reserved)
+	/* Where nobody waits, nobody takes anything away. */
+	if (!q->disk->serve && share > BLOCK_QUEUE_WAITING - q->reserved)
 		err = ERR_NOMEM;
 	else
 		q->reserved += share;

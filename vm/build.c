@@ -39,7 +39,7 @@ static int build_devices(struct vm *vm, u64 low, u64 high)
 	for (unsigned i = 0; i < CONFIG_MAX_DISKS; i++)
 		if (vm->config->disks[i].path[0])
 			cfg.disks[cfg.nr_disks++] =
-			    (struct pc_disk){&vm->disks[i].block, ids[i], vm->config->disks[i].model};
+			    (struct pc_disk){&vm->disks[i].port.block, ids[i], vm->config->disks[i].model};
 	vm->pc = pc_create(&vm->guest, &cfg);
 	return vm->pc ? 0 : ERR_NOMEM;
 }

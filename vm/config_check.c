@@ -103,7 +103,7 @@ static int vm_for_each_file(const struct config_vm *vm, file_fn fn, void *opaque
 		result = fn(opaque, vm, "firmware", vm->firmware);
 	for (unsigned i = 0; i < CONFIG_MAX_DISKS && !result; i++) {
 		const char key[] = {'d', 'i', 's', 'k', (char)('1' + i), 0};
-		if (vm->disks[i].path[0])
+		if (vm->disks[i].path[0] && !vm->disks[i].null_bytes)
 			result = fn(opaque, vm, key, vm->disks[i].path);
 	}
 	for (unsigned i = 0; i < vm->nr_modules && !result; i++) {

@@ -45,11 +45,28 @@ static bool set_word(struct config_disk *d, struct span word)
 	return true;
 }
 
+/* No file is called so: FAT allows no colon in a name. */
+#define NULL_WORD "null:"
+
+static int set_medium(struct config_parser *p, const struct config_key *key, struct span value,
+		      struct config_disk *d)
+{
+	struct span rest = value;
+	int err;
+
+	if (value.n < strlen(NULL_WORD) || !span_equal_nocase(span_take(&rest, strlen(NULL_WORD)), NULL_WORD))
+		return config_parse_path(p, key, value, d->path);
+	err = config_parse_size(p, key, rest, &d->null_bytes);
+	if (!err)
+		snprintf(d->path, sizeof(d->path), NULL_WORD "%lu", d->null_bytes);
+	return err;
+}
+
 int config_set_disk(struct config_parser *p, const struct config_key *key, struct span value, void *field)
 {
 	struct config_disk *d = field;
 	struct span rest = value;
-	int err = config_parse_path(p, key, take_part(&rest), d->path);
+	int err = set_medium(p, key, take_part(&rest), d);
 
 	while (!err && rest.n) {
 		struct span word = take_part(&rest);
@@ -85,7 +102,7 @@ static int check_disk(struct config_parser *p, const struct config_vm *vm, unsig
 	const char key[] = {'d', 'i', 's', 'k', (char)('1' + i), 0};
 	struct use u = {p, vm, &vm->disks[i], key};
 
-	if (!vm->disks[i].path[0] || vm->disks[i].read_only)
+	if (!vm->disks[i].path[0] || vm->disks[i].read_only || vm->disks[i].null_bytes)
 		return 0;
 	if (vm->count > 1) {
 		p->line = config_key_line(vm, key);

@@ -53,6 +53,8 @@ int config_fail_value(struct config_parser *p, const struct config_key *key, str
 
 /* ---- config_keys.c ---- */
 /* Normalises value into out[CONFIG_PATH_MAX]: '/' between the parts, none in front. */
+/* A size as `memory` has it. */
+int config_parse_size(struct config_parser *p, const struct config_key *key, struct span value, u64 *out);
 int config_parse_path(struct config_parser *p, const struct config_key *key, struct span value, char *out);
 
 /* ---- config_disk.c ---- */

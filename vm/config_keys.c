@@ -61,7 +61,7 @@ static int set_vcpus(struct config_parser *p, const struct config_key *key, stru
 }
 
 /* A plain number counts MiB, as in xl.cfg. */
-static int set_memory(struct config_parser *p, const struct config_key *key, struct span value, void *field)
+int config_parse_size(struct config_parser *p, const struct config_key *key, struct span value, u64 *out)
 {
 	static const struct word units[] = {{"K", 10},   {"KB", 10}, {"KiB", 10}, {"M", 20},  {"MB", 20},
 					    {"MiB", 20}, {"G", 30},  {"GB", 30},  {"GiB", 30}};
@@ -84,8 +84,13 @@ static int set_memory(struct config_parser *p, const struct config_key *key, str
 	number <<= shift;
 	if (!IS_ALIGNED(number, PAGE_SIZE))
 		return config_fail(p, key->name, "not a multiple of 4K: expected %s", key->expected);
-	*(u64 *)field = number;
+	*out = number;
 	return 0;
+}
+
+static int set_memory(struct config_parser *p, const struct config_key *key, struct span value, void *field)
+{
+	return config_parse_size(p, key, value, field);
 }
 
 static bool path_char_ok(char c)
@@ -207,7 +212,7 @@ static const struct config_range range_weight = {1, 65535}, range_cap = {0, 6400
 #define EXPECT_BOOL "on or off"
 #define EXPECT_PATH "a path from the root of the boot volume, for example boot/vmlinuz"
 
-#define EXPECT_DISK "PATH[, ro or rw][, split or packed]"
+#define EXPECT_DISK "PATH or null:SIZE[, ro or rw][, split or packed]"
 
 #define SOCLE(member) .offset = offsetof(struct config_socle, member)
 static const struct config_key socle_keys[] = {

@@ -1,9 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The disks of VMs: files of the boot volume, which stay in memory while the machine runs. What a VM has
- * written is there when it starts again; two VMs share one only if neither writes. */
+ * written is there when it starts again; two VMs share one only if neither writes. Each medium has one block
+ * queue, and each VM that uses it a port. */
 #include "host.h"
 #include "log.h"
 #include "vm.h"
+
+#define SHARE 64 /* requests of one VM that compete at a disk */
+
+/* In one list while somebody uses it; on the boot CPU's scheduler stack only, as VMs are. */
+struct medium {
+	struct list node;
+	const struct boot_file *file; /* NULL: it keeps nothing */
+	unsigned users;
+	struct block *disk; /* one of the two */
+	struct block_ram ram;
+	struct block null;
+	struct block_queue queue;
+};
+
+static struct list media = {&media, &media};
 
 const struct boot_file *vm_file(const char *path)
 {
@@ -46,11 +62,71 @@ static void used_by_typed(struct claim *c)
 			continue;
 		for (unsigned i = 0; i < CONFIG_MAX_DISKS; i++) {
 			const struct config_disk *d = &other->config->disks[i];
-			if (d->path[0] && str_casecmp(d->path, c->disk->path) == 0 &&
+			if (d->path[0] && !d->null_bytes && str_casecmp(d->path, c->disk->path) == 0 &&
 			    !(d->read_only && c->disk->read_only))
 				c->by = other->name;
 		}
 	}
+}
+
+/* ---- media ---- */
+static struct medium *medium_of(const struct boot_file *f)
+{
+	list_for_each(n, &media)
+	{
+		struct medium *m = list_entry(n, struct medium, node);
+		if (f && m->file == f)
+			return m;
+	}
+	return NULL;
+}
+
+/* null_bytes: its size, where there is no file. NULL: no memory. */
+static struct medium *medium_open(const struct boot_file *f, u64 null_bytes)
+{
+	struct medium *m = medium_of(f);
+
+	if (!m) {
+		m = heap_alloc(sizeof(*m));
+		if (!m)
+			return NULL;
+		m->file = f;
+		if (f)
+			block_ram_init(&m->ram, phys_to_virt(f->base), f->length, 0);
+		else
+			block_null_init(&m->null, null_bytes / BLOCK_SECTOR);
+		m->disk = f ? &m->ram.block : &m->null;
+		block_queue_init(&m->queue, m->disk, BLOCK_QUEUE_DEPTH);
+		list_insert(&media, &m->node);
+	}
+	m->users++;
+	return m;
+}
+
+static void medium_close(struct medium *m)
+{
+	if (--m->users)
+		return;
+	list_remove(&m->node);
+	heap_free(m);
+}
+
+/* ---- disks ---- */
+static int connect(struct vm *vm, unsigned i, const struct boot_file *f)
+{
+	const struct config_disk *d = &vm->config->disks[i];
+	struct medium *m = medium_open(f, d->null_bytes);
+	int rc = m ? block_port_init(&vm->disks[i].port, &m->queue, 0, m->disk->sectors,
+				     d->read_only ? BLOCK_READ_ONLY : 0, SHARE)
+		   : ERR_NOMEM;
+
+	if (rc && m)
+		medium_close(m);
+	if (rc)
+		log_error("%s: disk%u: no memory, or too many requests for its queue", vm->name, i + 1);
+	else
+		vm->disks[i].medium = m;
+	return rc;
 }
 
 static int open_disk(struct vm *vm, unsigned i)
@@ -59,6 +135,8 @@ static int open_disk(struct vm *vm, unsigned i)
 	const struct boot_file *f = vm_file(d->path);
 	struct claim c = {.vm = vm, .disk = d};
 
+	if (d->null_bytes)
+		return connect(vm, i, NULL);
 	if (!f || f->length < BLOCK_SECTOR) {
 		log_error("%s: disk%u: %s was not loaded, or has less than a sector", vm->name, i + 1,
 			  d->path);
@@ -71,8 +149,7 @@ static int open_disk(struct vm *vm, unsigned i)
 			  d->path, c.by);
 		return ERR_EXIST;
 	}
-	block_ram_init(&vm->disks[i], phys_to_virt(f->base), f->length, d->read_only ? BLOCK_READ_ONLY : 0);
-	return 0;
+	return connect(vm, i, f);
 }
 
 int vm_open_disks(struct vm *vm)
@@ -83,4 +160,28 @@ int vm_open_disks(struct vm *vm)
 		if (vm->config->disks[i].path[0])
 			rc = open_disk(vm, i);
 	return rc;
+}
+
+/* Nothing is on its way any more but the last steps of another CPU. */
+void vm_close_disks(struct vm *vm)
+{
+	for (unsigned i = 0; i < CONFIG_MAX_DISKS; i++) {
+		struct vm_disk *d = &vm->disks[i];
+		if (!d->medium)
+			continue;
+		while (block_port_close(&d->port))
+			cpu_poll_interrupts();
+		medium_close(d->medium);
+		d->medium = NULL;
+	}
+}
+
+u64 vm_disks_usage(const struct vm *vm)
+{
+	u64 bytes = 0;
+
+	for (unsigned i = 0; i < CONFIG_MAX_DISKS; i++)
+		if (vm->disks[i].medium)
+			bytes += heap_size(vm->disks[i].medium) / vm->disks[i].medium->users;
+	return bytes;
 }

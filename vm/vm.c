@@ -78,7 +78,7 @@ static unsigned place_free(void)
 u64 vm_usage(const struct vm *vm)
 {
 	return heap_size(vm) + heap_size(vm->own_config) + vm_console_usage(vm) + vm_events_usage(vm) +
-	       guest_usage(&vm->guest) + (vm->pc ? pc_usage(vm->pc) : 0);
+	       vm_disks_usage(vm) + guest_usage(&vm->guest) + (vm->pc ? pc_usage(vm->pc) : 0);
 }
 
 u64 vm_socle_usage(void)
@@ -138,6 +138,7 @@ static void vm_empty(struct vm *vm)
 	if (vm->pc)
 		pc_destroy(vm->pc);
 	vm->pc = NULL;
+	vm_close_disks(vm);
 	vm_events_stop(vm);
 	u64 ticks = vm_ticks(vm, tsc_now());
 	vm_host.past_ticks += ticks;

@@ -4,7 +4,7 @@
  * interrupt handler; whoever else looks at the list takes its lock. */
 #pragma once
 
-#include "block.h"
+#include "block_queue.h"
 #include "boot_info.h"
 #include "boot_load.h"
 #include "config.h"
@@ -20,6 +20,13 @@ enum vm_wish { VM_WISH_NONE, VM_WISH_RESET, VM_WISH_DESTROY };
 struct events;
 struct tenant;
 struct vm_console;
+struct medium;
+
+/* A disk of a VM: its port of the queue that the medium has, which other VMs may have one of, too. */
+struct vm_disk {
+	struct block_port port;
+	struct medium *medium; /* NULL: there is none */
+};
 
 struct vm {
 	struct list node; /* in vm_host.vms, by id */
@@ -32,7 +39,7 @@ struct vm {
 	struct config_vm *own_config;   /* a copy of one that was typed, else NULL */
 	struct tenant *tenant;          /* NULL: nobody's */
 	struct pc *pc;
-	struct block_ram disks[CONFIG_MAX_DISKS]; /* those that the configuration has */
+	struct vm_disk disks[CONFIG_MAX_DISKS]; /* those that the configuration has */
 	struct vm_console *console;
 	struct events *events; /* NULL until the guest uses them; set with the list's lock */
 	enum vm_state state;
@@ -109,9 +116,11 @@ u64 vm_ticks(const struct vm *vm, u64 now);
 
 /* disks.c: a file that the firmware's part has loaded; NULL: there is none of that path. */
 const struct boot_file *vm_file(const char *path);
-/* disks.c: the files that are its disks. ERR_NOENT: one was not loaded; ERR_EXIST: another VM has it, and one
- * of them writes; the reason is logged. */
+/* disks.c: the media of its disks. ERR_NOENT: one was not loaded; ERR_EXIST: another VM has it, and one of
+ * them writes; ERR_NOMEM; the reason is logged. What was opened before an error is to be closed. */
 int vm_open_disks(struct vm *vm);
+void vm_close_disks(struct vm *vm);      /* after the devices are gone */
+u64 vm_disks_usage(const struct vm *vm); /* bytes that they take: its part of what is shared */
 
 /* build.c: memory, tables, kernel, registers. */
 int vm_build(struct vm *vm);

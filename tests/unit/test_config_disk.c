@@ -34,10 +34,11 @@ static void words(void **state)
 		assert_int_equal(d[1].model, i);
 	}
 	refuse(VM_HEAD "disk1 =\n", 4, "disk1",
-	       "value missing: expected PATH[, ro or rw][, split or packed]");
+	       "value missing: expected PATH or null:SIZE[, ro or rw][, split or packed]");
 	refuse(VM_HEAD "disk1 = , ro\n", 4, "disk1", "empty path");
 	refuse(VM_HEAD "disk1 = d,\nmemory=1\n", 5, "memory", "duplicate");
-	refuse(VM_HEAD "disk3 = d, r\n", 4, "disk3", "bad value \"r\": expected PATH[, ro or rw]");
+	refuse(VM_HEAD "disk3 = d, r\n", 4, "disk3",
+	       "bad value \"r\": expected PATH or null:SIZE[, ro or rw]");
 	refuse(VM_HEAD "disk1 = d, ro,,packed\n", 4, "disk1", "bad value \"\"");
 	refuse(VM_HEAD "disk1 = d\ndisk1 = e\n", 5, "disk1", "duplicate key, first on line 4");
 	refuse(VM_HEAD "disk0 = d\n", 4, "disk0", "did you mean \"disk1\"?");
@@ -67,11 +68,37 @@ static void whose_it_is(void **state)
 	accept(VM_HEAD "disk1 = d, ro\ncount = 2\n");
 }
 
+/* Disks that keep nothing are no files: nobody takes them from anybody. */
+static int no_file(void *opaque, const struct config_vm *vm, const char *key, const char *path)
+{
+	(void)opaque, (void)vm, (void)path;
+	assert_string_equal(key, "kernel");
+	return 0;
+}
+
+static void null_disks(void **state)
+{
+	(void)state;
+	accept(VM_HEAD "disk1 = null:64M, packed\ndisk2 = NULL:64M\ncount = 3\n");
+	assert_int_equal(c.vms[0].disks[0].null_bytes, 64 << 20);
+	assert_int_equal(c.vms[0].disks[1].null_bytes, 64 << 20);
+	assert_int_equal(c.vms[0].disks[0].model, DISK_PACKED);
+	assert_true(c.vms[0].disks[0].path[0]);
+	assert_int_equal(config_for_each_file(&c, no_file, NULL), 0);
+	accept(VM_HEAD "disk1 = null\n");
+	assert_int_equal(c.vms[0].disks[0].null_bytes, 0);
+	refuse(VM_HEAD "disk1 = null:\n", 4, "disk1", "bad value \"\": expected PATH or null:SIZE");
+	refuse(VM_HEAD "disk1 = null:64M:1\n", 4, "disk1", "bad value \"64M:1\"");
+	refuse(VM_HEAD "disk1 = null:1K\n", 4, "disk1", "out of range");
+	refuse(VM_HEAD "disk1 = nul:64M\n", 4, "disk1", "character 4 cannot stand in a path");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(words),
 	    cmocka_unit_test(whose_it_is),
+	    cmocka_unit_test(null_disks),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -200,12 +200,31 @@ static void files_are_copied_in_pieces(void **state)
 	config.nr_modules = 0;
 }
 
+static void two_that_only_read(struct holdings before)
+{
+	struct vm *a, *other = NULL;
+
+	config.disks[1].read_only = true;
+	a = creation();
+	assert_true(a->disks[1].port.block.flags & BLOCK_READ_ONLY);
+	u64 alone = vm_disks_usage(a);
+	strcpy(config.name, "b");
+	assert_int_equal(vm_create(&config, 0, true, &other), 0);
+	/* One queue, two ports, and each counts half of it. */
+	assert_ptr_equal(other->disks[1].port.queue, a->disks[1].port.queue);
+	assert_int_equal(vm_disks_usage(a), alone / 2);
+	vm_destroy_async(other);
+	assert_int_equal(vm_disks_usage(a), alone);
+	strcpy(config.name, "a");
+	vm_destroy_async(a);
+	assert_nothing_left(before);
+}
+
 /* Its disk is a file; whoever writes to one has it alone (M88). */
 static void disks_are_files(void **state)
 {
 	struct holdings before = holdings();
 	struct config_vm section = {.name = "s", .count = 1};
-	struct vm *other = NULL;
 	u8 *image = aligned_alloc(PAGE_SIZE, PAGE_SIZE);
 
 	(void)state;
@@ -216,8 +235,8 @@ static void disks_are_files(void **state)
 	strcpy(config.disks[1].path, "d.img");
 	/* Another of that name is typed, too. */
 	struct vm *a = creation();
-	assert_int_equal(a->disks[1].block.sectors, PAGE_SIZE / 512);
-	assert_ptr_equal(a->disks[1].base, image);
+	assert_int_equal(a->disks[1].port.block.sectors, PAGE_SIZE / 512);
+	assert_ptr_equal(container_of(a->disks[1].port.queue->disk, struct block_ram, block)->base, image);
 	strcpy(config.name, "b");
 	config.disks[1].read_only = true;
 	assert_int_equal(refusal(), ERR_EXIST);
@@ -226,16 +245,7 @@ static void disks_are_files(void **state)
 	strcpy(config.name, "a");
 	vm_destroy_async(a);
 	assert_nothing_left(before);
-	/* Two that only read. */
-	config.disks[1].read_only = true;
-	a = creation();
-	assert_true(a->disks[1].block.flags & BLOCK_READ_ONLY);
-	strcpy(config.name, "b");
-	assert_int_equal(vm_create(&config, 0, true, &other), 0);
-	vm_destroy_async(other);
-	strcpy(config.name, "a");
-	vm_destroy_async(a);
-	assert_nothing_left(before);
+	two_that_only_read(before);
 	/* What the configuration has. */
 	vm_host.config = (struct config){.nr_vms = 1, .room = 1, .vms = &section};
 	strcpy(section.kernel, "D.IMG");
@@ -259,6 +269,37 @@ static void disks_are_files(void **state)
 	assert_nothing_left(before);
 	config.disks[1] = (struct config_disk){0};
 	free(image);
+}
+
+/* A disk that keeps nothing is each VM's own, whatever others have. */
+static void null_disks(void **state)
+{
+	struct holdings before = holdings();
+	struct vm *other = NULL;
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++)
+		config.disks[i] = (struct config_disk){.path = "null:4194304", .null_bytes = 4 << 20};
+	struct vm *a = creation();
+	assert_int_equal(a->disks[0].port.block.sectors, (4 << 20) / 512);
+	assert_ptr_not_equal(a->disks[0].port.queue, a->disks[1].port.queue);
+	strcpy(config.name, "b");
+	assert_int_equal(vm_create(&config, 0, true, &other), 0);
+	vm_destroy_async(other);
+	strcpy(config.name, "a");
+	vm_destroy_async(a);
+	assert_nothing_left(before);
+	/* Whatever cannot be had. */
+	for (fail_after = 0; fail_after < 40; fail_after++) {
+		long n = fail_after;
+		if (vm_create(&config, 0, true, &a) == 0)
+			vm_destroy_async(a);
+		fail_after = -1;
+		assert_nothing_left(before);
+		fail_after = n;
+	}
+	fail_after = -1;
+	memset(config.disks, 0, sizeof(config.disks));
 }
 
 static void memory_is_not_promised_twice(void **state)
@@ -370,6 +411,7 @@ int main(void)
 	    T(what_is_wrong_is_said),
 	    T(files_are_copied_in_pieces),
 	    T(disks_are_files),
+	    T(null_disks),
 	    T(memory_is_not_promised_twice),
 	    T(names_and_places_are_free_again),
 	    T(pauses_before_the_start),
