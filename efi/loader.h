@@ -54,6 +54,10 @@ EFI_STATUS memory_fetch_map(struct loader *l, UINTN *size, UINTN *key, UINTN *de
 /* Turns it into info->mem[]; calls no firmware. */
 void memory_export(struct loader *l, UINTN size, UINTN desc_size);
 
+/* ---- bootvolume.c ---- */
+/* What a device path says of the disk it leads to; *v is zeros. */
+void volume_describe(const EFI_DEVICE_PATH_PROTOCOL *path, struct boot_volume *v);
+
 /* ---- volume.c ---- */
 EFI_STATUS volume_open(struct loader *l);
 void volume_close(struct loader *l);

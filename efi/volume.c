@@ -10,8 +10,10 @@ EFI_STATUS volume_open(struct loader *l)
 {
 	static EFI_GUID image_guid = LOADED_IMAGE_PROTOCOL;
 	static EFI_GUID volume_guid = SIMPLE_FILE_SYSTEM_PROTOCOL;
+	static EFI_GUID path_guid = DEVICE_PATH_PROTOCOL;
 	EFI_LOADED_IMAGE *image = NULL;
 	EFI_FILE_IO_INTERFACE *fs = NULL;
+	EFI_DEVICE_PATH_PROTOCOL *path = NULL;
 
 	EFI_STATUS status = l->bs->HandleProtocol(l->image, &image_guid, (void **)&image);
 	if (!EFI_ERROR(status))
@@ -23,6 +25,8 @@ EFI_STATUS volume_open(struct loader *l)
 		return refuse(l, status, "the volume it was started from cannot be read (status 0x%llx)",
 			      (unsigned long long)status);
 	}
+	if (!EFI_ERROR(l->bs->HandleProtocol(image->DeviceHandle, &path_guid, (void **)&path)))
+		volume_describe(path, &l->info->volume);
 	return EFI_SUCCESS;
 }
 

@@ -56,6 +56,15 @@ struct boot_symbols {
 	struct boot_symbol sym[];
 };
 
+/* The volume that Socle was started from, as far as its device path tells (UEFI 2.10, 10.3). */
+enum boot_signature { BOOT_SIGNATURE_NONE, BOOT_SIGNATURE_MBR, BOOT_SIGNATURE_GUID }; /* 10.3.5.1 */
+struct boot_volume {
+	bool is_ide; /* the disk is one of a PCI IDE controller: the next four */
+	u8 pci_device, pci_function, channel, slave;
+	u8 signature_type; /* enum boot_signature */
+	u8 signature[16];  /* of the disk (MBR, its first four bytes), or of the partition (GUID) */
+};
+
 struct boot_info {
 	u64 magic;
 	u64 image_base, image_size;     /* where the hypervisor's segments were loaded */
@@ -66,6 +75,7 @@ struct boot_info {
 	u64 tsc_at_entry;               /* TSC when efi_main began */
 	u64 tsc_after_files;            /* TSC when the last file had been read */
 	struct boot_framebuffer fb;
+	struct boot_volume volume;
 	u32 nr_mem, nr_files, nr_cpus, reserved;
 	struct boot_mem mem[BOOT_MAX_MEM];
 	struct boot_file files[BOOT_MAX_FILES];
