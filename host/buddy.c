@@ -73,18 +73,11 @@ void buddy_add(struct buddy *b, hpa_t base, u64 length)
 	}
 }
 
-hpa_t buddy_alloc(struct buddy *b, unsigned order)
+/* A block of that order out of the free one of order `have`. */
+static hpa_t block_take(struct buddy *b, struct list *node, unsigned have, unsigned order)
 {
-	unsigned have = order;
-	u64 frame;
-	struct list *node;
+	u64 frame = frame_of(virt_to_phys(node));
 
-	while (have < BUDDY_ORDERS && list_empty(&b->free[have]))
-		have++;
-	if (have >= BUDDY_ORDERS)
-		return PAGE_NONE;
-	node = b->free[have].next;
-	frame = frame_of(virt_to_phys(node));
 	ASSERT(*state_of(b, frame) == (STATE_FREE | have));
 	list_remove(node);
 	while (have > order) { /* keep the lower half, release the upper one */
@@ -96,6 +89,25 @@ hpa_t buddy_alloc(struct buddy *b, unsigned order)
 	*state_of(b, frame) = (u8)(STATE_USED | order);
 	b->nr_free -= BIT(order);
 	return frame << PAGE_SHIFT;
+}
+
+hpa_t buddy_alloc(struct buddy *b, unsigned order)
+{
+	unsigned have = order;
+
+	while (have < BUDDY_ORDERS && list_empty(&b->free[have]))
+		have++;
+	if (have >= BUDDY_ORDERS)
+		return PAGE_NONE;
+	return block_take(b, b->free[have].next, have, order);
+}
+
+hpa_t buddy_alloc_below(struct buddy *b, unsigned order, hpa_t limit)
+{
+	for (unsigned have = order; have < BUDDY_ORDERS; have++)
+		list_for_each(n, &b->free[have]) if (virt_to_phys(n) + (PAGE_SIZE << order) <=
+						     limit) return block_take(b, n, have, order);
+	return PAGE_NONE;
 }
 
 hpa_t buddy_alloc_pages(struct buddy *b, unsigned order)

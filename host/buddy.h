@@ -19,6 +19,8 @@ void buddy_init(struct buddy *b, u64 first, u64 count, u8 *state);
 /* Gives a range that is not present to the allocator. */
 void buddy_add(struct buddy *b, hpa_t base, u64 length);
 hpa_t buddy_alloc(struct buddy *b, unsigned order);
+/* One that ends at the limit, or below. Looks at all free blocks. */
+hpa_t buddy_alloc_below(struct buddy *b, unsigned order, hpa_t limit);
 /* The same, as 2^order blocks of one page each. */
 hpa_t buddy_alloc_pages(struct buddy *b, unsigned order);
 /* A block comes back whole, or in aligned pieces of smaller order (a guest's large page after the EPT

@@ -123,6 +123,17 @@ hpa_t page_alloc(unsigned order)
 	return pa;
 }
 
+hpa_t page_alloc_below(unsigned order, hpa_t limit)
+{
+	hpa_t pa;
+
+	ASSERT(order < BUDDY_ORDERS);
+	spin_lock(&pages.lock);
+	pa = buddy_alloc_below(&pages.buddy, order, limit);
+	spin_unlock(&pages.lock);
+	return pa;
+}
+
 void page_on_shortage(bool (*release)(void))
 {
 	pages.on_shortage = release;

@@ -9,3 +9,5 @@
 void page_reclaim_loader(const struct boot_info *bi);
 /* Order of the allocated block that begins at pa; negative when none does. */
 int page_order(hpa_t pa);
+/* As page_alloc(), from what ends at limit or below; looks at all free blocks. */
+hpa_t page_alloc_below(unsigned order, hpa_t limit);

@@ -29,6 +29,8 @@ struct fake_registers fake_registers;
 struct cpuid_regs (*fake_cpuid)(u32 leaf, u32 subleaf);
 u64 (*fake_msr_read)(u32 msr);
 void (*fake_msr_write)(u32 msr, u64 value);
+u32 (*fake_in)(u16 port, unsigned size);
+void (*fake_out)(u16 port, unsigned size, u32 value);
 unsigned fake_halts;
 
 WEAK void log_msg(enum log_level level, const char *fmt, ...)

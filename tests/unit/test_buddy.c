@@ -112,6 +112,26 @@ static void test_regions_join(void **s)
 	assert_int_equal(buddy_alloc(&b, 9), PAGE_NONE);
 }
 
+/* From what ends at the limit or below, out of a larger block where it has to be. */
+static void test_below(void **s)
+{
+	struct buddy b;
+	hpa_t start = virt_to_phys(arena), limit = start + PAGE_SIZE_2M / 2;
+	(void)s;
+
+	begin(&b, 0, PAGE_SIZE_2M);
+	assert_int_equal(buddy_alloc_below(&b, 0, start + PAGE_SIZE - 1), PAGE_NONE);
+	assert_int_equal(buddy_alloc_below(&b, 9, limit), PAGE_NONE);
+	for (unsigned i = 0; i < 32; i++)
+		assert_int_equal(buddy_alloc_below(&b, 3, limit) & ~(PAGE_SIZE_2M / 2 - 1), start);
+	assert_int_equal(buddy_alloc_below(&b, 3, limit), PAGE_NONE);
+	assert_int_equal(b.nr_free, 256);
+	for (unsigned i = 0; i < 32; i++)
+		buddy_free(&b, start + i * 8 * PAGE_SIZE, 3);
+	assert_int_equal(buddy_alloc_below(&b, 8, limit), start);
+	assert_int_equal(buddy_alloc(&b, 8), limit);
+}
+
 static void test_largest_block(void **s)
 {
 	struct buddy b;
@@ -226,10 +246,11 @@ static void test_random(void **s)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_every_order),  cmocka_unit_test(test_odd_region),
-	    cmocka_unit_test(test_regions_join), cmocka_unit_test(test_largest_block),
-	    cmocka_unit_test(test_wrong_free),   cmocka_unit_test(test_pieces),
-	    cmocka_unit_test(test_page_zero),    cmocka_unit_test(test_random),
+	    cmocka_unit_test(test_every_order),   cmocka_unit_test(test_odd_region),
+	    cmocka_unit_test(test_regions_join),  cmocka_unit_test(test_below),
+	    cmocka_unit_test(test_largest_block), cmocka_unit_test(test_wrong_free),
+	    cmocka_unit_test(test_pieces),        cmocka_unit_test(test_page_zero),
+	    cmocka_unit_test(test_random),
 	};
 	return cmocka_run_group_tests(tests, setup, NULL);
 }

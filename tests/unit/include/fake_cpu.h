@@ -32,4 +32,8 @@ extern struct cpuid_regs (*fake_cpuid)(u32 leaf, u32 subleaf);
 extern u64 (*fake_msr_read)(u32 msr);
 extern void (*fake_msr_write)(u32 msr, u64 value);
 
+/* I/O ports: read all-ones and forget what is written, unless the test has its own. size: 1, 2 or 4. */
+extern u32 (*fake_in)(u16 port, unsigned size);
+extern void (*fake_out)(u16 port, unsigned size, u32 value);
+
 extern unsigned fake_halts; /* by sti_hlt_cli() */

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Found before include/x86_ops.h in unit tests: the same functions, but control and debug registers and
- * XCR0 are fields of fake_registers, CPUID may be the test's, and so may MSRs;
- * HLT counts. */
+ * XCR0 are fields of fake_registers, CPUID may be the test's, and so may MSRs and I/O ports; HLT counts. */
 #pragma once
 
 #include "fake_cpu.h"
@@ -30,7 +29,19 @@
 #define read_dr6 real_read_dr6
 #define write_dr6 real_write_dr6
 #define sti_hlt_cli real_sti_hlt_cli
+#define inb real_inb
+#define inw real_inw
+#define inl real_inl
+#define outb real_outb
+#define outw real_outw
+#define outl real_outl
 #include "../../../include/x86_ops.h"
+#undef inb
+#undef inw
+#undef inl
+#undef outb
+#undef outw
+#undef outl
 #undef rdmsr
 #undef wrmsr
 #undef cpuid
@@ -108,3 +119,18 @@ FAKE_REG(dr2)
 FAKE_REG(dr3)
 FAKE_REG(dr6)
 #undef FAKE_REG
+
+#define FAKE_PORT(letter, bytes, type)                                                                       \
+	static inline type in##letter(u16 port)                                                              \
+	{                                                                                                    \
+		return fake_in ? (type)fake_in(port, bytes) : (type)~0u;                                     \
+	}                                                                                                    \
+	static inline void out##letter(u16 port, type v)                                                     \
+	{                                                                                                    \
+		if (fake_out)                                                                                \
+			fake_out(port, bytes, v);                                                            \
+	}
+FAKE_PORT(b, 1, u8)
+FAKE_PORT(w, 2, u16)
+FAKE_PORT(l, 4, u32)
+#undef FAKE_PORT
