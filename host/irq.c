@@ -8,6 +8,7 @@
 #include "panic.h"
 #include "smp.h"
 #include "trap.h"
+#include "watch.h"
 #include "x86.h"
 #include "x86_ops.h"
 
@@ -86,4 +87,5 @@ void cpu_poll_interrupts(void)
 	sti();
 	cpu_pause(); /* STI delays interrupts by one instruction */
 	cli();
+	disk_poll();
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Block devices (owner: ring/): what a disk's front end (virtio-blk, ATA, the Socle ring) asks, and what a
- * disk (RAM, null, the queue in front of a physical one) does. Nothing here allocates, blocks or recurses. */
+/* Block devices: what a disk's front end (virtio-blk, ATA, the Socle ring) asks, and what a disk does (RAM,
+ * null and the queue in front of a physical one in ring/, the physical one in host/). Nothing here allocates,
+ * blocks or recurses. */
 #pragma once
 
 #include "list.h"
