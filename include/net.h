@@ -13,23 +13,44 @@
 
 #define NET_PORTS 128
 #define NET_ADDRESS 6 /* bytes of a MAC address */
-#define NET_HEADER                                                                                           \
-	64 /* bytes; holds Ethernet, a VLAN tag, IPv4 without options and the ports of TCP or UDP */
+/* Bytes; holds Ethernet, a VLAN tag, IPv4 without options and the ports of TCP or UDP. */
+#define NET_HEADER 64
+#define NET_HEADER_CUT 192  /* of a frame that may have to be cut: the whole header of TCP fits */
 #define NET_FRAME_MIN 14    /* bytes, without checksum */
 #define NET_FRAME_MAX 65550 /* a TCP segment that the receiver's side may cut */
-#define NET_PIECES 32       /* of a frame, and of a posted buffer */
+#define NET_PIECES 96       /* of a frame, and of posted buffers: NET_FRAME_MAX in pages that lie anywhere */
+#define NET_CUT_MIN 48      /* payload bytes of a TCP segment, but the last */
+#define NET_CUTS_MAX 2048   /* segments that one frame is cut into, for all receivers together */
 #define NET_QUANTUM 1514    /* bytes that a sender gets for each turn */
 #define NET_PRICE_MIN 60    /* bytes that the smallest frame counts for */
 #define NET_ENTRIES 1024    /* learned addresses; a power of two */
 #define NET_WAYS 4          /* places of one address among them: no look-up takes more steps */
 #define NET_LEARN_MAX 64    /* addresses learned from one port */
 
+/* What a sender has left for later (virtio 1.2, 5.1.6.2): a checksum, and cutting a long TCP segment. Who can
+ * take the frame as it is gets it so; for others the switch does it. All 0: nothing was left. */
+struct net_offload {
+	/* The Internet checksum of everything from byte `from` on, to be stored `at` bytes behind that, where
+	 * the sum of the pseudo header stands instead. from 0: none. */
+	u16 from, at;
+	u16 cut; /* payload bytes for each segment, at least NET_CUT_MIN; 0: the frame is one */
+	/* The switch tells the receiver of a frame to be cut: bytes before its payload, and which NET_TAKES_
+	 * it is. */
+	u16 header;
+	u32 kind;
+};
+/* What a receiver takes as it is. */
+#define NET_TAKES_SUM 1u  /* frames whose checksum is yet to be made */
+#define NET_TAKES_TCP4 2u /* frames to be cut, of TCP over IPv4 */
+#define NET_TAKES_TCP6 4u
+
 struct net_frame {
 	const struct piece *pieces;
 	u32 nr_pieces; /* up to NET_PIECES */
 	u32 length;    /* of all pieces; else, and beyond NET_FRAME_MIN to _MAX, it is dropped */
+	struct net_offload offload;
 	/* Once for each net_send(): the frame is the sender's again. delivered: to one receiver at least. On
-	 * the CPU that runs the switch; may not call the switch. */
+	 * the CPU that runs the switch, or in net_port_flush(); may not call the switch. */
 	void (*complete)(struct net_frame *f, bool delivered);
 	struct list link; /* the switch's */
 };
@@ -39,8 +60,14 @@ struct net_port_ops {
 	/* Room for a frame of length bytes: up to NET_PIECES pieces of host memory, of length bytes at least;
 	 * returns how many, 0 when the receiver has posted none that can take it. */
 	unsigned (*room)(struct net_port *p, u32 length, struct piece *pieces);
-	/* The frame is in what room() gave. Neither may call the switch. */
-	void (*received)(struct net_port *p, u32 length);
+	/* The frame is in what room() gave, but for what *o says, which takes() allowed. None of these may
+	 * call the switch. */
+	void (*received)(struct net_port *p, u32 length, const struct net_offload *o);
+	/* These may be NULL. After some received(), once for all of them: the time to tell the receiver. */
+	void (*ready)(struct net_port *p);
+	u32 (*takes)(struct net_port *p); /* NET_TAKES_...; NULL: nothing */
+	/* Whether it wants a frame for that address, which is not its own; NULL: it does. */
+	bool (*wants)(struct net_port *p, const u8 target[NET_ADDRESS]);
 };
 
 /* The first rule that matches decides; when none does, the frame passes. A field that is 0 matches anything;
@@ -94,7 +121,9 @@ struct net_switch {
 	bool running; /* a CPU forwards; ports stay meanwhile */
 	u64 secret;
 	u64 max_age;
-	u64 steps; /* entries looked at so far */
+	u64 steps;                    /* entries looked at so far */
+	u64 now;                      /* the latest that anybody has said */
+	u64 received[NET_PORTS / 64]; /* ports that are to be told */
 	struct list turns;
 	struct net_port *ports[NET_PORTS];
 	struct net_entry entries[NET_ENTRIES];
@@ -109,6 +138,10 @@ int net_port_init(struct net_port *p, struct net_switch *sw, const struct net_po
 		  const u8 address[NET_ADDRESS], u32 flags);
 /* ERR_AGAIN: its frames are still in the queue, or the switch runs. */
 int net_port_close(struct net_port *p);
+/* What waits in the port's queue is completed undelivered. */
+void net_port_flush(struct net_port *p);
+/* It has another address from now on. Errors as of net_port_init(); then it keeps the old one. */
+int net_port_readdress(struct net_port *p, const u8 address[NET_ADDRESS]);
 /* The rules stay the caller's and may not change while the port has them. ERR_AGAIN: the switch runs. */
 int net_port_filter(struct net_port *p, const struct net_rule *rules, unsigned nr);
 /* From now on at most rate bytes in a second, burst bytes of them at once (at least one frame). 0: no limit.
@@ -117,7 +150,7 @@ void net_port_limit(struct net_port *p, u64 rate, u64 burst);
 
 /* Any CPU. Who sends calls net_switch_run() afterwards. */
 void net_send(struct net_port *p, struct net_frame *f);
-/* Forwards up to budget frames, one to several receivers counts for each. now does not go backwards. True:
+/* Forwards up to budget frames, one to several receivers, or that is cut, counts for each. True:
  * there is more, run it again. *next: when the first sender that waits for its rate may go on, ~0: none
  * waits. Where another CPU runs the switch, that one does the work: false. */
 bool net_switch_run(struct net_switch *sw, u64 now, unsigned budget, u64 *next);

@@ -54,6 +54,18 @@ int net_port_close(struct net_port *p)
 	return err;
 }
 
+int net_port_readdress(struct net_port *p, const u8 address[NET_ADDRESS])
+{
+	int err;
+
+	if (address[0] & 1)
+		return ERR_INVAL;
+	spin_lock(&p->sw->lock);
+	err = net_table_move(p->sw, p, address);
+	spin_unlock(&p->sw->lock);
+	return err;
+}
+
 int net_port_filter(struct net_port *p, const struct net_rule *rules, unsigned nr)
 {
 	int err = ERR_AGAIN;
@@ -97,45 +109,6 @@ void net_send(struct net_port *p, struct net_frame *f)
 	spin_unlock(&sw->lock);
 }
 
-/* Bytes from a place to another, both in pieces. */
-struct cursor {
-	const struct piece *piece;
-	u32 left; /* pieces */
-	u32 done; /* of the first */
-};
-
-static u32 copy(struct cursor *to, struct cursor *from, u32 length)
-{
-	u32 copied = 0;
-
-	while (copied < length && to->left && from->left) {
-		u32 n =
-		    MIN(length - copied, MIN(to->piece->length - to->done, from->piece->length - from->done));
-
-		memcpy(to->piece->base + to->done, from->piece->base + from->done, n);
-		copied += n;
-		to->done += n;
-		from->done += n;
-		if (to->done == to->piece->length)
-			*to = (struct cursor){to->piece + 1, to->left - 1, 0};
-		if (from->done == from->piece->length)
-			*from = (struct cursor){from->piece + 1, from->left - 1, 0};
-	}
-	return copied;
-}
-
-/* A frame on its way through. */
-struct passage {
-	struct net_port *from;
-	struct net_frame *frame;
-	u8 header[NET_HEADER];
-	struct piece header_piece;
-	struct cursor rest;      /* of the frame, behind the header */
-	struct net_port *target; /* NULL: everybody else */
-	struct net_headline line;
-	bool parsed, dropped, delivered;
-};
-
 static const struct net_headline *headline(struct passage *w)
 {
 	if (!w->parsed)
@@ -144,27 +117,32 @@ static const struct net_headline *headline(struct passage *w)
 	return &w->line;
 }
 
-static void deliver(struct passage *w, struct net_port *to)
+/* Whether it is the port's to have. */
+static bool may_have(struct passage *w, struct net_port *to)
 {
-	struct piece pieces[NET_PIECES];
-	struct cursor header = {&w->header_piece, 1, 0}, rest = w->rest, room = {pieces, 0, 0};
-	u32 length = w->frame->length;
-
+	if (to->ops->wants && memcmp(w->header, to->address, NET_ADDRESS) != 0 &&
+	    !to->ops->wants(to, w->header))
+		return false;
 	if (to->nr_rules && !net_passes(to, headline(w), true)) {
 		to->meters.rx_filtered++;
-		return;
+		return false;
 	}
-	room.left = to->ops->room(to, length, pieces);
-	if (room.left == 0) {
-		to->meters.rx_dropped++;
+	return true;
+}
+
+static void deliver(struct passage *w, struct net_port *to)
+{
+	const struct net_offload *o = &w->frame->offload;
+	u32 takes = 0;
+
+	if (!may_have(w, to))
 		return;
-	}
-	copy(&room, &header, w->header_piece.length);
-	copy(&room, &rest, length - w->header_piece.length);
-	to->meters.rx_frames++;
-	to->meters.rx_bytes += length;
-	w->delivered = true;
-	to->ops->received(to, length);
+	if (unlikely(o->from) && to->ops->takes)
+		takes = to->ops->takes(to);
+	if (o->cut && !(takes & w->tcp.kind))
+		net_deliver_cut(w, to);
+	else
+		net_deliver_whole(w, to, takes & NET_TAKES_SUM);
 }
 
 /* Reads the header, once; false: the frame is none. */
@@ -179,10 +157,12 @@ static bool read_header(struct passage *w)
 		sum += f->pieces[i].length;
 	if (sum != f->length)
 		return false;
-	w->header_piece = (struct piece){w->header, MIN(f->length, (u32)NET_HEADER)};
-	w->rest = (struct cursor){f->pieces, f->nr_pieces, 0};
-	struct cursor header = {&w->header_piece, 1, 0};
-	return copy(&header, &w->rest, w->header_piece.length) == w->header_piece.length;
+	w->header_piece =
+	    (struct piece){w->header, MIN(f->length, f->offload.cut ? (u32)NET_HEADER_CUT : (u32)NET_HEADER)};
+	w->rest = (struct net_cursor){f->pieces, f->nr_pieces, 0};
+	struct net_cursor header = {&w->header_piece, 1, 0};
+	return net_copy(&header, &w->rest, w->header_piece.length) == w->header_piece.length &&
+	       net_offload_ok(w);
 }
 
 /* May it leave, and where to? The lock is held. */
@@ -247,14 +227,12 @@ static struct net_port *choose(struct net_switch *sw, u64 now, u64 *next)
 	return NULL;
 }
 
-static struct net_frame *take(struct net_port *p, u64 now)
+/* The first of a port's queue. */
+static struct net_frame *unqueue(struct net_port *p)
 {
 	struct net_frame *f = list_entry(p->queue.next, struct net_frame, link);
 
 	list_remove(&f->link);
-	p->deficit -= price(f);
-	if (p->rate)
-		p->free_at = MAX(p->free_at, now) + mul_div(f->length, SECOND_NS, p->rate);
 	if (list_empty(&p->queue)) {
 		/* What is not used is lost: nobody saves up for later. */
 		p->deficit = 0;
@@ -262,6 +240,29 @@ static struct net_frame *take(struct net_port *p, u64 now)
 		list_remove(&p->turn);
 	}
 	return f;
+}
+
+static struct net_frame *take(struct net_port *p, u64 now)
+{
+	struct net_frame *f = list_entry(p->queue.next, struct net_frame, link);
+
+	p->deficit -= price(f);
+	if (p->rate)
+		p->free_at = MAX(p->free_at, now) + mul_div(f->length, SECOND_NS, p->rate);
+	return unqueue(p);
+}
+
+void net_port_flush(struct net_port *p)
+{
+	struct net_frame *f;
+
+	do {
+		spin_lock(&p->sw->lock);
+		f = list_empty(&p->queue) ? NULL : unqueue(p);
+		spin_unlock(&p->sw->lock);
+		if (f)
+			f->complete(f, false);
+	} while (f);
 }
 
 /* To how many ports it went or would have gone. */
@@ -280,7 +281,28 @@ static unsigned forward(struct net_switch *sw, struct passage *w)
 		}
 	}
 	w->frame->complete(w->frame, w->delivered);
-	return ports;
+	return ports + w->cuts;
+}
+
+/* Those that have received, each once. */
+static void tell(struct net_switch *sw)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(sw->received); i++)
+		while (sw->received[i]) {
+			struct net_port *p = sw->ports[i * 64 + (unsigned)__builtin_ctzll(sw->received[i])];
+
+			sw->received[i] &= sw->received[i] - 1;
+			p->ops->ready(p);
+		}
+}
+
+static bool has_received(const struct net_switch *sw)
+{
+	u64 any = 0;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(sw->received); i++)
+		any |= sw->received[i];
+	return any;
 }
 
 bool net_switch_run(struct net_switch *sw, u64 now, unsigned budget, u64 *next)
@@ -294,12 +316,18 @@ bool net_switch_run(struct net_switch *sw, u64 now, unsigned budget, u64 *next)
 		return false;
 	}
 	sw->running = true;
+	sw->now = now = MAX(now, sw->now);
 	for (;;) {
 		struct net_port *p = choose(sw, now, next);
 
-		if (!p || budget == 0) {
-			more = p != NULL;
-			break;
+		more = p && budget == 0;
+		if (!p || more) {
+			if (!has_received(sw))
+				break;
+			spin_unlock(&sw->lock);
+			tell(sw);
+			spin_lock(&sw->lock);
+			continue; /* somebody may have sent meanwhile */
 		}
 		struct passage w = {.from = p, .frame = take(p, now)};
 		decide(sw, &w, now);

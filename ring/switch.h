@@ -10,6 +10,8 @@ void net_table_learn(struct net_switch *sw, struct net_port *p, const u8 *addres
 /* The port's own. ERR_EXIST, ERR_NOMEM. */
 int net_table_fix(struct net_switch *sw, struct net_port *p);
 void net_table_forget(struct net_switch *sw, const struct net_port *p);
+/* Another address for the port; errors as of net_table_fix(), then it has the old one. */
+int net_table_move(struct net_switch *sw, struct net_port *p, const u8 *address);
 
 /* switch_filter.c: what a header says, as far as `have` bytes go. */
 struct net_headline {
@@ -22,3 +24,40 @@ struct net_headline {
 struct net_headline net_parse(const u8 *header, u32 have);
 /* Whether the port's rules let it pass. */
 bool net_passes(const struct net_port *p, const struct net_headline *h, bool incoming);
+
+/* switch_copy.c: bytes from one place to another, both in pieces. */
+struct net_cursor {
+	const struct piece *piece;
+	u32 left; /* pieces */
+	u32 done; /* of the first */
+};
+/* How many were copied: fewer where one of the places ends. */
+u32 net_copy(struct net_cursor *to, struct net_cursor *from, u32 length);
+void net_skip(struct net_cursor *c, u32 length);
+/* The Internet checksum (RFC 1071) of the next length bytes, not inverted, in the order of memory. */
+u16 net_sum(struct net_cursor from, u32 length);
+
+/* A frame on its way through. */
+struct passage {
+	struct net_port *from;
+	struct net_frame *frame;
+	u8 header[NET_HEADER_CUT];
+	struct piece header_piece;
+	struct net_cursor rest;  /* of the frame, behind the header */
+	struct net_port *target; /* NULL: everybody else */
+	struct net_headline line;
+	struct net_tcp {         /* of a frame to be cut */
+		u32 kind;        /* which NET_TAKES_ */
+		u32 ip, payload; /* where they begin */
+	} tcp;
+	unsigned cuts; /* made so far, for all receivers */
+	bool parsed, dropped, delivered;
+};
+
+/* switch_offload.c */
+/* Whether what the sender has left for later can be done. */
+bool net_offload_ok(struct passage *w);
+/* In one; sum: it takes a frame without a checksum. */
+void net_deliver_whole(struct passage *w, struct net_port *to, bool sum);
+/* In segments, each complete. */
+void net_deliver_cut(struct passage *w, struct net_port *to);

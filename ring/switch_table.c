@@ -115,3 +115,19 @@ void net_table_forget(struct net_switch *sw, const struct net_port *p)
 		if (sw->entries[i].used && sw->entries[i].port == p->index)
 			sw->entries[i].used = false;
 }
+
+int net_table_move(struct net_switch *sw, struct net_port *p, const u8 *address)
+{
+	u8 old[NET_ADDRESS];
+	int err;
+
+	memcpy(old, p->address, NET_ADDRESS);
+	find(sw, old)->used = false;
+	memcpy(p->address, address, NET_ADDRESS);
+	err = net_table_fix(sw, p);
+	if (!err)
+		return 0;
+	memcpy(p->address, old, NET_ADDRESS);
+	(void)net_table_fix(sw, p); /* its old place is free */
+	return err;
+}

@@ -51,16 +51,17 @@ static unsigned room(struct net_port *p, u32 length, struct piece *pieces)
 	return 3;
 }
 
-static void received(struct net_port *p, u32 length)
+static void received(struct net_port *p, u32 length, const struct net_offload *o)
 {
 	struct board_port *to = container_of(p, struct board_port, p);
 
+	(void)o;
 	to->posted--;
 	to->frames++;
 	to->got = length;
 }
 
-static const struct net_port_ops ops = {room, received};
+static const struct net_port_ops ops = {.room = room, .received = received};
 
 static void completed(struct net_frame *f, bool delivered)
 {
@@ -214,7 +215,7 @@ static unsigned changing_room(struct net_port *p, u32 length, struct piece *piec
 static void checked_header_is_what_arrives(void **state)
 {
 	(void)state;
-	static const struct net_port_ops changing_ops = {changing_room, received};
+	static const struct net_port_ops changing_ops = {.room = changing_room, .received = received};
 
 	board(2, NET_ANTI_SPOOF);
 	b[1].p.ops = &changing_ops;
