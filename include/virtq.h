@@ -27,6 +27,8 @@
 #define VIRTQ_AREA_PAGES 2
 /* Descriptors of a chain, in the ring and in an indirect table together. */
 #define VIRTQ_HOPS_MAX 256
+/* Bytes of a chain of which pages are looked up; no device promises to take more. */
+#define VIRTQ_BYTES_MAX (4u << 20)
 
 /* Bits of a descriptor's flags (2.7.5, 2.8.1). */
 #define VIRTQ_DESC_NEXT 1u
@@ -65,6 +67,9 @@ struct virtq {
 	u16 next_used;              /* the next to be written */
 	bool avail_wrap, used_wrap; /* packed: the wrap counters of those two */
 	u16 taken;                  /* packed: descriptors popped and not pushed */
+	bool hides;                 /* packed: the first of those that are hidden is not stored yet */
+	u16 hidden_at;              /* where it goes */
+	u64 hidden;                 /* what it is */
 	u32 since;                  /* used entries (packed: descriptors) since virtq_interrupt() was asked */
 };
 
@@ -77,9 +82,11 @@ struct virtq_chain {
 	 * page boundaries: neighbours in host memory are one, those of length 0 left out. */
 	u32 nr_read, nr_write;
 	u64 read_bytes, write_bytes;
-	bool too_long; /* more segments than room: those above are its first ones, the bytes all of them */
-	u16 id;        /* what the driver knows it by */
-	u16 descs;     /* packed: how many descriptors of the ring it takes */
+	/* More segments than room, or bytes than VIRTQ_BYTES_MAX: those above are its first ones, the bytes
+	 * all of them. */
+	bool too_long;
+	u16 id;    /* what the driver knows it by */
+	u16 descs; /* packed: how many descriptors of the ring it takes */
 };
 
 /* Begins with an empty queue. ERR_INVAL: size or alignment; ERR_FAULT: an area is not in RAM, or the device
@@ -93,6 +100,9 @@ int virtq_pop(struct virtq *q, struct virtq_chain *c);
 /* Gives a chain back, in any order; written: how many bytes at the start of what the device may write were
  * written. */
 void virtq_push(struct virtq *q, const struct virtq_chain *c, u32 written);
+/* The same, but the driver sees none of those before virtq_show(): buffers of one frame (5.1.6.4). */
+void virtq_push_hidden(struct virtq *q, const struct virtq_chain *c, u32 written);
+void virtq_show(struct virtq *q);
 /* After some pushes: whether the driver wants to be told of any of them. Once for the same pushes. */
 bool virtq_interrupt(struct virtq *q);
 

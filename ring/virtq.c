@@ -120,6 +120,26 @@ void virtq_push(struct virtq *q, const struct virtq_chain *c, u32 written)
 		virtq_split_push(q, c->id, written);
 }
 
+void virtq_push_hidden(struct virtq *q, const struct virtq_chain *c, u32 written)
+{
+	if (!usable(q))
+		return;
+	if (q->packed)
+		virtq_packed_push_hidden(q, c, written);
+	else
+		virtq_split_push_hidden(q, c->id, written);
+}
+
+void virtq_show(struct virtq *q)
+{
+	if (!usable(q))
+		return;
+	if (q->packed)
+		virtq_packed_show(q);
+	else
+		virtq_split_show(q);
+}
+
 bool virtq_interrupt(struct virtq *q)
 {
 	bool wanted;

@@ -45,7 +45,7 @@ static bool buffer_is_ram(const struct gmem *m, gpa_t gpa, u64 len, bool write)
 }
 
 /* The bytes are counted, but no page is looked up any more, once there is no room: a chain costs no more than
- * it has room for. */
+ * it has room for, and pages that lie side by side need little of that. */
 int virtq_chain_add(struct virtq *q, struct virtq_chain *c, gpa_t gpa, u32 len, bool write)
 {
 	if (!write && c->write_bytes)
@@ -53,6 +53,8 @@ int virtq_chain_add(struct virtq *q, struct virtq_chain *c, gpa_t gpa, u32 len, 
 	if (!buffer_is_ram(q->mem, gpa, len, write))
 		return ERR_FAULT;
 	*(write ? &c->write_bytes : &c->read_bytes) += len;
+	if (c->read_bytes + c->write_bytes > VIRTQ_BYTES_MAX)
+		c->too_long = true;
 	while (len && !c->too_long) {
 		u32 part = (u32)MIN((u64)len, PAGE_SIZE - gpa % PAGE_SIZE);
 		u8 *base = gmem_tlb_ptr(q->mem, &q->tlb, gpa, part);

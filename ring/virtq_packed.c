@@ -74,17 +74,53 @@ int virtq_packed_pop(struct virtq *q, struct virtq_chain *c)
 }
 
 /* One store, so that the driver sees all of it when it sees the flags. */
-void virtq_packed_push(struct virtq *q, const struct virtq_chain *c, u32 written)
+static void used_store(const struct virtq *q, u16 position, u64 word)
 {
-	u64 *to = desc_at(q, q->next_used);
+	u64 *to = desc_at(q, position);
+
+	__atomic_store_n(&to[1], word, __ATOMIC_RELEASE);
+}
+
+static u64 used_word(const struct virtq *q, const struct virtq_chain *c, u32 written)
+{
 	u64 flags = written ? VIRTQ_DESC_WRITE : 0;
 
 	if (q->used_wrap)
 		flags |= VIRTQ_DESC_AVAIL | VIRTQ_DESC_USED;
-	__atomic_store_n(&to[1], flags << 48 | (u64)c->id << 32 | written, __ATOMIC_RELEASE);
+	return flags << 48 | (u64)c->id << 32 | written;
+}
+
+static void used_step(struct virtq *q, const struct virtq_chain *c)
+{
 	q->used_wrap ^= advance(q, &q->next_used, c->descs);
 	q->taken = (u16)(q->taken - c->descs);
 	q->since += c->descs;
+}
+
+void virtq_packed_push(struct virtq *q, const struct virtq_chain *c, u32 written)
+{
+	used_store(q, q->next_used, used_word(q, c, written));
+	used_step(q, c);
+}
+
+/* The driver looks at one place after the other: it sees none before the first. */
+void virtq_packed_push_hidden(struct virtq *q, const struct virtq_chain *c, u32 written)
+{
+	if (q->hides) {
+		used_store(q, q->next_used, used_word(q, c, written));
+	} else {
+		q->hides = true;
+		q->hidden_at = q->next_used;
+		q->hidden = used_word(q, c, written);
+	}
+	used_step(q, c);
+}
+
+void virtq_packed_show(struct virtq *q)
+{
+	if (q->hides)
+		used_store(q, q->hidden_at, q->hidden);
+	q->hides = false;
 }
 
 bool virtq_packed_interrupt(struct virtq *q)

@@ -67,11 +67,15 @@ int virtq_chain_table(struct virtq *q, struct virtq_chain *c, gpa_t gpa, u32 len
 /* ---- virtq_split.c, virtq_packed.c: as in the contract, for a queue that is not broken ---- */
 int virtq_split_pop(struct virtq *q, struct virtq_chain *c);
 void virtq_split_push(struct virtq *q, u16 id, u32 written);
+void virtq_split_push_hidden(struct virtq *q, u16 id, u32 written);
+void virtq_split_show(struct virtq *q);
 bool virtq_split_interrupt(struct virtq *q);
 void virtq_split_kicks_off(struct virtq *q);
 bool virtq_split_kicks_on(struct virtq *q);
 int virtq_packed_pop(struct virtq *q, struct virtq_chain *c);
 void virtq_packed_push(struct virtq *q, const struct virtq_chain *c, u32 written);
+void virtq_packed_push_hidden(struct virtq *q, const struct virtq_chain *c, u32 written);
+void virtq_packed_show(struct virtq *q);
 bool virtq_packed_interrupt(struct virtq *q);
 void virtq_packed_kicks_off(struct virtq *q);
 bool virtq_packed_kicks_on(struct virtq *q);

@@ -69,15 +69,26 @@ int virtq_split_pop(struct virtq *q, struct virtq_chain *c)
 	return rc ? rc : 1;
 }
 
-void virtq_split_push(struct virtq *q, u16 id, u32 written)
+void virtq_split_push_hidden(struct virtq *q, u16 id, u32 written)
 {
 	u32 at = AREA_RING + USED_BYTES * slot_of(q, q->next_used);
 
 	/* Each is aligned; both together may cross a page. */
 	__atomic_store_n((u32 *)virtq_at(&q->device, at), id, __ATOMIC_RELAXED);
 	__atomic_store_n((u32 *)virtq_at(&q->device, at + 4), written, __ATOMIC_RELAXED);
-	virtq_store16(&q->device, AREA_INDEX, ++q->next_used);
+	q->next_used++;
 	q->since++;
+}
+
+void virtq_split_show(struct virtq *q)
+{
+	virtq_store16(&q->device, AREA_INDEX, q->next_used);
+}
+
+void virtq_split_push(struct virtq *q, u16 id, u32 written)
+{
+	virtq_split_push_hidden(q, id, written);
+	virtq_split_show(q);
 }
 
 bool virtq_split_interrupt(struct virtq *q)
