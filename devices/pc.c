@@ -14,6 +14,7 @@
 #include "irq.h"
 #include "lapic.h"
 #include "log.h"
+#include "nic.h"
 #include "pci.h"
 #include "pic.h"
 #include "pit.h"
@@ -39,6 +40,7 @@ struct pc {
 	struct debugport debug;
 	struct testdev test;
 	struct virtio_blk *disks[PC_MAX_DISKS];
+	void *nics[PC_MAX_NICS];
 };
 
 enum pc_space { PORT, MEM };
@@ -199,6 +201,27 @@ static int pc_add_disks(struct pc *pc)
 	return 0;
 }
 
+static const struct nic_type *const nic_types[NET_MODELS] = {
+    [NET_SPLIT] = &virtio_net_nic,
+    [NET_PACKED] = &virtio_net_nic,
+};
+
+static int pc_add_nics(struct pc *pc)
+{
+	const struct pc_config *cfg = &pc->config;
+
+	for (unsigned i = 0; i < cfg->nr_nics; i++) {
+		const struct pc_nic *n = &cfg->nics[i];
+		const struct nic_setup setup = {
+		    .port = n->port, .packed = n->model == NET_PACKED, .group = cfg->group};
+		pc->nics[i] =
+		    nic_types[n->model]->create(pc->guest, &pc->pci, PCI_DEVFN(PC_NIC_SLOT + i, 0), &setup);
+		if (!pc->nics[i])
+			return ERR_NOMEM;
+	}
+	return 0;
+}
+
 struct pc *pc_create(struct guest *g, const struct pc_config *cfg)
 {
 	struct apic_sinks sinks = {.extint_ack = pic_ack, .eoi = ioapic_eoi, .nmi_source = ioapic_nmi_source};
@@ -216,7 +239,7 @@ struct pc *pc_create(struct guest *g, const struct pc_config *cfg)
 		pc_destroy(pc);
 		return NULL;
 	}
-	if (pc_register(pc) || pc_add_disks(pc)) {
+	if (pc_register(pc) || pc_add_disks(pc) || pc_add_nics(pc)) {
 		pc_destroy(pc);
 		return NULL;
 	}
@@ -232,6 +255,8 @@ u64 pc_usage(const struct pc *pc)
 
 	for (unsigned i = 0; i < PC_MAX_DISKS; i++)
 		size += pc->disks[i] ? virtio_blk_usage(pc->disks[i]) : 0;
+	for (unsigned i = 0; i < pc->config.nr_nics; i++)
+		size += pc->nics[i] ? nic_types[pc->config.nics[i].model]->usage(pc->nics[i]) : 0;
 	return size;
 }
 
@@ -239,6 +264,8 @@ void pc_destroy(struct pc *pc)
 {
 	for (unsigned i = 0; i < PC_MAX_DISKS; i++)
 		virtio_blk_destroy(pc->disks[i]);
+	for (unsigned i = 0; i < pc->config.nr_nics; i++)
+		nic_types[pc->config.nics[i].model]->destroy(pc->nics[i]);
 	pci_fini(&pc->pci);
 	pc_unregister(pc);
 	testdev_fini(&pc->test);
@@ -254,6 +281,8 @@ void pc_reset(struct pc *pc)
 {
 	for (unsigned i = 0; i < pc->config.nr_disks; i++)
 		virtio_blk_reset(pc->disks[i]);
+	for (unsigned i = 0; i < pc->config.nr_nics; i++)
+		nic_types[pc->config.nics[i].model]->reset(pc->nics[i]);
 	pci_reset(&pc->pci);
 	if (pc->config.testdev)
 		testdev_reset(&pc->test);

@@ -5,11 +5,14 @@
 
 #include "disk_model.h"
 #include "lib.h"
+#include "net_model.h"
 
 #define CONFIG_MAX_VMS 1024 /* sections, and VMs of all of them together */
 #define CONFIG_NAME_MAX 32
 #define CONFIG_MAX_DISKS 4
 #define CONFIG_MAX_NETS 4
+#define CONFIG_BRIDGE_MAX 16    /* name of a bridge, with its end */
+#define CONFIG_BRIDGE_PORTS 128 /* interfaces on one bridge */
 #define CONFIG_MAX_MODULES 8
 #define CONFIG_PATH_MAX 128
 #define CONFIG_CMDLINE_MAX 1024
@@ -50,6 +53,16 @@ struct config_disk {
 	enum disk_model model;
 };
 
+/* A network interface of a VM. */
+struct config_net {
+	char bridge[CONFIG_BRIDGE_MAX]; /* "": there is no interface */
+	enum net_model model;
+	bool has_mac;
+	bool spoof; /* frames may leave it from any address */
+	u8 mac[6];
+	u64 rate; /* bytes per second that may leave it, 0: any */
+};
+
 /* A [vm NAME] section. */
 struct config_vm {
 	char name[CONFIG_NAME_MAX]; /* of the section; see config_vm_name() */
@@ -64,6 +77,7 @@ struct config_vm {
 	char modules[CONFIG_MAX_MODULES][CONFIG_PATH_MAX]; /* Multiboot modules: path, then arguments */
 	unsigned nr_modules;
 	struct config_disk disks[CONFIG_MAX_DISKS]; /* disk1 first */
+	struct config_net nets[CONFIG_MAX_NETS];    /* net1 first */
 	char cmdline[CONFIG_CMDLINE_MAX];
 	enum console_kind console;
 	bool autostart;
@@ -116,6 +130,7 @@ void config_error_at(struct config_error *err, const struct config_vm *vm, const
 		     const char *fmt, ...) PRINTF(5, 6);
 /* The word for it. */
 const char *config_disk_word(enum disk_model model);
+const char *config_net_word(enum net_model model);
 /* "FILE:LINE: KEY: TEXT" into buf. */
 void config_format_error(char *buf, size_t size, const char *file, const struct config_error *err);
 /* Calls fn for each file the configuration names (path normalised: '/' separated, no leading '/'),
@@ -139,3 +154,6 @@ u64 config_vm_footprint(const struct config_vm *vm);
 u64 config_vm_room(const struct config_vm *vm, u64 bytes);
 /* NULL: none of that name. */
 const struct config_tenant *config_find_tenant(const struct config *c, const char *name);
+/* The address of an interface, 0 .. CONFIG_MAX_NETS - 1, of the VM of that index: the one that was written
+ * down, or one made of the VM's name, always the same and locally administered (IEEE 802, 8.4). */
+void config_net_mac(const struct config_vm *vm, unsigned index, unsigned net, u8 mac[6]);

@@ -3,8 +3,10 @@
  * of its devices. docs/guest-machine.md has the map with every port. */
 #pragma once
 
+#include "bridge.h"
 #include "disk_model.h"
 #include "lib.h"
+#include "net_model.h"
 
 struct block;
 struct guest;
@@ -38,12 +40,23 @@ struct pc_disk {
 	enum disk_model model;
 };
 
+#define PC_MAX_NICS 4
+#define PC_NIC_SLOT 8 /* as PC_DISK_SLOT */
+
+/* A network interface of the guest. */
+struct pc_nic {
+	struct bridge_nic port;
+	enum net_model model;
+};
+
 struct pc_config {
 	u64 ram_low;    /* bytes of RAM below 4 GiB, counted from 0, hole included */
 	u64 ram_high;   /* bytes of RAM from 4 GiB on */
 	unsigned vcpus; /* 1..255 */
 	struct pc_disk disks[PC_MAX_DISKS];
 	unsigned nr_disks;
+	struct pc_nic nics[PC_MAX_NICS];
+	unsigned nr_nics;
 	bool testdev; /* ports and memory of a test device as well */
 	/* What the guest sends through COM1, and through the debug port 0xe9. Called on the CPU that
 	 * runs the guest, interrupts off. */

@@ -46,6 +46,23 @@ static int print_file(void *opaque, const struct config_vm *vm, const char *key,
 	return 0;
 }
 
+static void print_nets(const struct config_vm *vm)
+{
+	for (unsigned i = 0; i < CONFIG_MAX_NETS; i++) {
+		const struct config_net *n = &vm->nets[i];
+		unsigned char m[6];
+		if (!n->bridge[0])
+			continue;
+		config_net_mac(vm, 0, i, m);
+		printf(", net%u bridge %s (%s, %02x:%02x:%02x:%02x:%02x:%02x%s", i + 1, n->bridge,
+		       config_net_word(n->model), m[0], m[1], m[2], m[3], m[4], m[5],
+		       n->spoof ? ", may spoof" : "");
+		if (n->rate)
+			printf(", %llu kB/s", (unsigned long long)(n->rate / 1000));
+		printf(")");
+	}
+}
+
 static void print_vm(const struct config *c, const struct config_vm *vm)
 {
 	char first[CONFIG_NAME_MAX], last[CONFIG_NAME_MAX];
@@ -58,6 +75,7 @@ static void print_vm(const struct config *c, const struct config_vm *vm)
 	printf("%u vCPU%s, %llu MiB", vm->vcpus, vm->vcpus == 1 ? "" : "s",
 	       (unsigned long long)(vm->memory >> 20));
 	config_for_each_file(c, print_file, (void *)vm);
+	print_nets(vm);
 	if (vm->tenant[0])
 		printf(", tenant %s", vm->tenant);
 	printf(", console %s%s%s\n", vm->console == CONSOLE_SERIAL ? "serial" : "none",

@@ -40,6 +40,9 @@ static int build_devices(struct vm *vm, u64 low, u64 high)
 		if (vm->config->disks[i].path[0])
 			cfg.disks[cfg.nr_disks++] =
 			    (struct pc_disk){&vm->disks[i].port.block, ids[i], vm->config->disks[i].model};
+	int rc = vm_open_nets(vm, &cfg);
+	if (rc)
+		return rc;
 	vm->pc = pc_create(&vm->guest, &cfg);
 	return vm->pc ? 0 : ERR_NOMEM;
 }

@@ -52,6 +52,7 @@ int config_check(struct config_parser *p)
 	err = err ? err : config_check_names(p);
 	err = err ? err : config_check_disks(p);
 	err = err ? err : config_check_tenants(p);
+	err = err ? err : config_check_nets(p);
 	if (err)
 		return err;
 	if (!p->config->nr_vms) {

@@ -2,17 +2,6 @@
 /* Disks in socle.conf: diskN = PATH, and words as in xl's disk specification. */
 #include "config_internal.h"
 
-/* Cuts the part up to the next comma off. */
-static struct span take_part(struct span *rest)
-{
-	const char *comma = rest->n ? memchr(rest->s, ',', rest->n) : NULL;
-	struct span part = span_take(rest, comma ? (size_t)(comma - rest->s) : rest->n);
-
-	if (comma)
-		span_take(rest, 1);
-	return span_trim(part);
-}
-
 /* Those that a device serves. */
 static const char *const model_words[DISK_MODELS] = {
     [DISK_SPLIT] = "split",
@@ -66,10 +55,10 @@ int config_set_disk(struct config_parser *p, const struct config_key *key, struc
 {
 	struct config_disk *d = field;
 	struct span rest = value;
-	int err = set_medium(p, key, take_part(&rest), d);
+	int err = set_medium(p, key, span_take_part(&rest), d);
 
 	while (!err && rest.n) {
-		struct span word = take_part(&rest);
+		struct span word = span_take_part(&rest);
 		if (!set_word(d, word))
 			err = config_fail_value(p, key, word);
 	}

@@ -62,6 +62,11 @@ int config_set_disk(struct config_parser *p, const struct config_key *key, struc
 /* That what one VM may write is nobody else's file. */
 int config_check_disks(struct config_parser *p);
 
+/* ---- config_net.c ---- */
+int config_set_net(struct config_parser *p, const struct config_key *key, struct span value, void *field);
+/* That no two interfaces of a bridge have one address, and that there is room for all. */
+int config_check_nets(struct config_parser *p);
+
 /* ---- config_sched.c: for the rows of the tables ---- */
 struct config_range {
 	u64 least, most;
@@ -79,6 +84,7 @@ int config_check_tenants(struct config_parser *p);
 /* ---- config_text.c ---- */
 struct span span_trim(struct span v);
 struct span span_take(struct span *v, size_t n); /* cuts the first n bytes off v */
+struct span span_take_part(struct span *rest);   /* the part up to the next comma, which goes with it */
 bool span_equal(struct span v, const char *word);
 bool span_equal_nocase(struct span v, const char *word);
 bool char_is_blank(char c);

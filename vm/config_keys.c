@@ -213,6 +213,7 @@ static const struct config_range range_weight = {1, 65535}, range_cap = {0, 6400
 #define EXPECT_PATH "a path from the root of the boot volume, for example boot/vmlinuz"
 
 #define EXPECT_DISK "PATH or null:SIZE[, ro or rw][, split or packed]"
+#define EXPECT_NET "bridge=NAME, model=split or packed, mac=XX:XX:XX:XX:XX:XX, rate=10Mb/s, spoof=yes or no"
 
 #define SOCLE(member) .offset = offsetof(struct config_socle, member)
 static const struct config_key socle_keys[] = {
@@ -242,6 +243,10 @@ static const struct config_key vm_keys[] = {
     {"disk2", EXPECT_DISK, config_set_disk, VM(disks[1])},
     {"disk3", EXPECT_DISK, config_set_disk, VM(disks[2])},
     {"disk4", EXPECT_DISK, config_set_disk, VM(disks[3])},
+    {"net1", EXPECT_NET, config_set_net, VM(nets[0])},
+    {"net2", EXPECT_NET, config_set_net, VM(nets[1])},
+    {"net3", EXPECT_NET, config_set_net, VM(nets[2])},
+    {"net4", EXPECT_NET, config_set_net, VM(nets[3])},
     {"cmdline", "text", set_cmdline, VM(cmdline), .rest_of_line = true},
     {"console", "serial or none", set_word, words_console, VM(console)},
     {"autostart", EXPECT_BOOL, set_bool, VM(autostart)},

@@ -7,6 +7,7 @@
 #define BYTES_PER_VM ((u64)192 << 10)
 #define BYTES_PER_VCPU ((u64)48 << 10)
 #define BYTES_PER_DISK ((u64)64 << 10)
+#define BYTES_PER_NET ((u64)96 << 10)
 
 #define NUMBERED_MAX (CONFIG_NAME_MAX + 12)
 
@@ -67,6 +68,8 @@ static u64 fixed_bytes(const struct config_vm *vm)
 
 	for (unsigned i = 0; i < CONFIG_MAX_DISKS; i++)
 		bytes += vm->disks[i].path[0] ? BYTES_PER_DISK : 0;
+	for (unsigned i = 0; i < CONFIG_MAX_NETS; i++)
+		bytes += vm->nets[i].bridge[0] ? BYTES_PER_NET : 0;
 	return bytes;
 }
 

@@ -26,6 +26,16 @@ struct span span_take(struct span *v, size_t n)
 	return head;
 }
 
+struct span span_take_part(struct span *rest)
+{
+	const char *comma = rest->n ? memchr(rest->s, ',', rest->n) : NULL;
+	struct span part = span_take(rest, comma ? (size_t)(comma - rest->s) : rest->n);
+
+	if (comma)
+		span_take(rest, 1);
+	return span_trim(part);
+}
+
 bool span_equal(struct span v, const char *word)
 {
 	return strlen(word) == v.n && memcmp(v.s, word, v.n) == 0;

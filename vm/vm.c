@@ -16,6 +16,7 @@ static void vm_stopped(void *opaque);
 void vm_init(void)
 {
 	list_init(&vm_host.vms);
+	list_init(&vm_host.bridges);
 	vm_host.next_id = 1;
 }
 
@@ -139,6 +140,7 @@ static void vm_empty(struct vm *vm)
 		pc_destroy(vm->pc);
 	vm->pc = NULL;
 	vm_close_disks(vm);
+	vm_close_nets(vm);
 	vm_events_stop(vm);
 	u64 ticks = vm_ticks(vm, tsc_now());
 	vm_host.past_ticks += ticks;
@@ -215,7 +217,7 @@ static void vm_free(struct vm *vm)
 	heap_free(vm);
 }
 
-static struct vm *vm_alloc(const struct config_vm *config, const char *name, unsigned place)
+static struct vm *vm_alloc(const struct config_vm *config, unsigned index, const char *name, unsigned place)
 {
 	struct vm *vm = heap_alloc(sizeof(*vm));
 	if (!vm)
@@ -225,6 +227,7 @@ static struct vm *vm_alloc(const struct config_vm *config, const char *name, uns
 	vm->place = place ? place : place_free();
 	vm->config = config;
 	vm->tenant = tenant_find(config->tenant);
+	vm->index = index;
 	if (place)
 		return vm;
 	vm->config = vm->own_config = heap_alloc(sizeof(*config));
@@ -250,7 +253,7 @@ int vm_create(const struct config_vm *config, unsigned index, bool typed, struct
 	if (rc)
 		return rc;
 	unsigned place = typed ? 0 : config_vms_before(&vm_host.config, config) + index + 1;
-	struct vm *vm = vm_alloc(config, name, place);
+	struct vm *vm = vm_alloc(config, index, name, place);
 	rc = vm ? vm_console_open(vm) : ERR_NOMEM;
 	rc = rc ? rc : vm_fill(vm, NULL);
 	if (rc) {

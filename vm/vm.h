@@ -19,6 +19,7 @@ enum vm_wish { VM_WISH_NONE, VM_WISH_RESET, VM_WISH_DESTROY };
 
 struct events;
 struct tenant;
+struct vm_bridge;
 struct vm_console;
 struct medium;
 
@@ -36,10 +37,12 @@ struct vm {
 	struct boot_later later; /* of its files; its first vCPU copies it */
 	char name[CONFIG_NAME_MAX];
 	const struct config_vm *config; /* its section, which other VMs may share */
+	unsigned index;                 /* there */
 	struct config_vm *own_config;   /* a copy of one that was typed, else NULL */
 	struct tenant *tenant;          /* NULL: nobody's */
 	struct pc *pc;
-	struct vm_disk disks[CONFIG_MAX_DISKS]; /* those that the configuration has */
+	struct vm_disk disks[CONFIG_MAX_DISKS];     /* those that the configuration has */
+	struct vm_bridge *bridges[CONFIG_MAX_NETS]; /* NULL: no such interface */
 	struct vm_console *console;
 	struct events *events; /* NULL until the guest uses them; set with the list's lock */
 	enum vm_state state;
@@ -62,6 +65,7 @@ struct vm_host {
 	struct vmx_caps caps;
 	struct spinlock lock; /* vms and what is in it may be read with it */
 	struct list vms;
+	struct list bridges; /* see nets.c */
 	u32 next_id;
 	unsigned nr_alive; /* started, and not ended */
 	u64 past_ticks;    /* of VMs' lives that have ended: TSC ticks of all CPUs */
@@ -121,6 +125,11 @@ const struct boot_file *vm_file(const char *path);
 int vm_open_disks(struct vm *vm);
 void vm_close_disks(struct vm *vm);      /* after the devices are gone */
 u64 vm_disks_usage(const struct vm *vm); /* bytes that they take: its part of what is shared */
+
+/* nets.c: the bridges of its interfaces, and what the PC is to know of them. Negative with the reason logged;
+ * vm_close_nets() all the same, when the PC is gone. */
+int vm_open_nets(struct vm *vm, struct pc_config *cfg);
+void vm_close_nets(struct vm *vm);
 
 /* build.c: memory, tables, kernel, registers. */
 int vm_build(struct vm *vm);

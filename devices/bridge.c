@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A switch with its clock; see bridge.h. */
+#include "bridge.h"
+
+#include "host.h"
+
+#define BUDGET 64u /* frames at one go */
+#define MAX_AGE_NS                                                                                           \
+	(300ull * 1000000000) /* of a learned address; IEEE 802.1Q, 8.8.3: the recommended value             \
+			       */
+#define BURST_MS 50u
+
+/* With the lock. Who has found out less does not put off what another CPU wants sooner. */
+static void go_on(struct bridge *b, bool more, u64 next)
+{
+	u64 now = tsc_to_ns(tsc_now()), at = more ? now : MAX(next, now);
+
+	if (at >= b->at)
+		return;
+	b->at = at;
+	timer_set(&b->later, tsc_now() + ns_to_tsc(at - now));
+}
+
+/* The switch runs without the lock: a port's own timer may be waiting for it that a frame's complete() is to
+ * arm. Who pays is still there if he is still the one who pays. */
+static void later(void *opaque)
+{
+	struct bridge *b = opaque;
+	struct sched_group *payer = b->payer;
+	u64 next, since = tsc_now();
+	bool more;
+
+	b->at = ~(u64)0;
+	spin_unlock(&b->lock);
+	more = net_switch_run(&b->sw, tsc_to_ns(since), BUDGET, &next);
+	spin_lock(&b->lock);
+	go_on(b, more, next);
+	if (payer && payer == b->payer)
+		sched_charge(payer, tsc_now() - since);
+}
+
+void bridge_run(struct bridge *b, struct sched_group *payer)
+{
+	u64 next;
+	bool more = net_switch_run(&b->sw, tsc_to_ns(tsc_now()), BUDGET, &next);
+
+	if (likely(!more && next == ~(u64)0))
+		return;
+	spin_lock(&b->lock);
+	b->payer = payer;
+	go_on(b, more, next);
+	spin_unlock(&b->lock);
+}
+
+void bridge_init(struct bridge *b, u64 secret)
+{
+	net_switch_init(&b->sw, secret, MAX_AGE_NS);
+	b->lock = (struct spinlock){0};
+	b->at = ~(u64)0;
+	timer_init(&b->later, later, b, &b->lock);
+}
+
+void bridge_fini(struct bridge *b)
+{
+	timer_destroy(&b->later);
+}
+
+int bridge_join(const struct bridge_nic *nic, struct net_port *p, const struct net_port_ops *ops)
+{
+	int rc = net_port_init(p, &nic->bridge->sw, ops, nic->address, nic->flags);
+
+	if (!rc && nic->rate)
+		net_port_limit(p, nic->rate, MAX(nic->rate / (1000 / BURST_MS), (u64)NET_FRAME_MAX));
+	return rc;
+}
+
+void bridge_leave(struct bridge *b, struct net_port *p, const struct sched_group *payer)
+{
+	do {
+		net_port_flush(p);
+		cpu_poll_interrupts();
+	} while (net_port_close(p));
+	spin_lock(&b->lock);
+	if (b->payer == payer)
+		b->payer = NULL;
+	spin_unlock(&b->lock);
+}

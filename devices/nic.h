@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the PC does with a network interface of whatever model. */
+#pragma once
+
+#include "bridge.h"
+#include "pci.h"
+
+struct nic_setup {
+	struct bridge_nic port;
+	bool packed;               /* virtio: offer packed rings */
+	struct sched_group *group; /* who pays for what is put off */
+};
+
+struct nic_type {
+	/* NULL, with the reason logged: no memory, no room on the bus, no port of the bridge. */
+	void *(*create)(struct guest *g, struct pci_bus *bus, u8 devfn, const struct nic_setup *setup);
+	/* These two wait for what the bridge is doing. No vCPU of the guest may be running. */
+	void (*destroy)(void *nic);
+	void (*reset)(void *nic);
+	u64 (*usage)(const void *nic); /* bytes that it takes */
+};
+
+extern const struct nic_type virtio_net_nic;

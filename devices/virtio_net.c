@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The virtio network device: what it offers, and its life. See virtio_net_internal.h. */
+#include "guest.h"
+#include "host.h"
+#include "log.h"
+#include "virtio_net_internal.h"
+
+#define DEVICE_ID 1
+#define CLASS_ETHERNET 0x020000
+#define STATUS_LINK_UP 1
+
+#define FEATURES                                                                                             \
+	(NET_F_CSUM | NET_F_GUEST_CSUM | NET_F_MAC | NET_F_GUEST_TSO4 | NET_F_GUEST_TSO6 | NET_F_HOST_TSO4 | \
+	 NET_F_HOST_TSO6 | NET_F_MRG_RXBUF | NET_F_STATUS | NET_F_CTRL_VQ | NET_F_CTRL_RX)
+
+struct piece *pool_room(struct piece_pool *p)
+{
+	u32 at = p->tail % POOL_PIECES, skip = at + CHAIN_PIECES > POOL_PIECES ? POOL_PIECES - at : 0;
+
+	if (p->head == p->tail)
+		p->head = p->tail = at = skip = 0; /* the pool's beginning is in the cache */
+	if (p->tail - p->head + skip + CHAIN_PIECES > POOL_PIECES)
+		return NULL;
+	p->tail += skip;
+	return &p->piece[p->tail % POOL_PIECES];
+}
+
+void chain_take(struct virtq_chain *c, void *to, u32 n)
+{
+	u8 *out = to;
+
+	c->read_bytes -= n;
+	while (n) {
+		struct piece *first = c->segments;
+		u32 part = MIN(n, first->length);
+		memcpy(out, first->base, part);
+		out += part;
+		n -= part;
+		first->base += part;
+		first->length -= part;
+		if (!first->length) {
+			c->segments++;
+			c->nr_read--;
+		}
+	}
+}
+
+/* ---- serving ---- */
+void net_serve_later(struct virtio_net *n)
+{
+	spin_lock(&n->later_lock);
+	timer_set(&n->later, tsc_now());
+	spin_unlock(&n->later_lock);
+}
+
+static void later(void *opaque)
+{
+	struct virtio_net *n = opaque;
+	bool more = net_tx_serve(n);
+
+	more |= net_ctrl_serve(n);
+	if (more)
+		timer_set(&n->later, tsc_now());
+}
+
+static void kicked(struct virtio_pci *v, unsigned queue)
+{
+	struct virtio_net *n = container_of(v, struct virtio_net, pci);
+
+	if (likely(queue == QUEUE_TX)) {
+		if (net_tx_serve(n))
+			net_serve_later(n);
+	} else if (queue == QUEUE_RX) {
+		net_rx_begin(n);
+	} else if (net_ctrl_serve(n)) {
+		net_serve_later(n);
+	}
+}
+
+/* What waits in the switch comes back at once: the driver need not wait for a rate. */
+static bool is_idle(struct virtio_pci *v)
+{
+	struct virtio_net *n = container_of(v, struct virtio_net, pci);
+	struct virtio_queue *control = &n->queue[QUEUE_CONTROL];
+
+	net_port_flush(&n->port);
+	spin_lock(&control->lock);
+	if (memcmp(n->port.address, n->own, NET_ADDRESS) != 0 && net_port_readdress(&n->port, n->own) == 0)
+		memcpy(n->config, n->own, NET_ADDRESS);
+	spin_unlock(&control->lock);
+	return net_tx_is_idle(n) && net_rx_is_idle(n);
+}
+
+/* ---- life ---- */
+static const struct virtio_type net_type = {
+    .id = DEVICE_ID,
+    .class = CLASS_ETHERNET,
+    .features = FEATURES,
+    .kicked = kicked,
+    .is_idle = is_idle,
+};
+
+static void init(struct virtio_net *n, const struct nic_setup *setup)
+{
+	n->bridge = setup->port.bridge;
+	n->group = setup->group;
+	memcpy(n->own, setup->port.address, NET_ADDRESS);
+	memcpy(n->config, n->own, NET_ADDRESS); /* 5.1.4 */
+	pci_set16(n->config, 6, STATUS_LINK_UP);
+	n->filter.all = true;
+	net_tx_init(n);
+	timer_init(&n->later, later, n, &n->later_lock);
+	n->later.group = setup->group;
+	n->pci.type = &net_type;
+	/* Who may not send from another address may not have one. */
+	n->pci.more_features = setup->port.flags & NET_ANTI_SPOOF ? 0 : NET_F_CTRL_MAC_ADDR;
+	n->pci.config = n->config;
+	n->pci.config_bytes = sizeof(n->config);
+	n->pci.queues = n->queue;
+	n->pci.nr_queues = QUEUES;
+	n->pci.packed = setup->packed;
+}
+
+static void *create(struct guest *g, struct pci_bus *bus, u8 devfn, const struct nic_setup *setup)
+{
+	struct virtio_net *n = heap_alloc(sizeof(*n));
+
+	if (!n) {
+		log_error("%s: no memory for a virtio network interface", guest_name(g));
+		return NULL;
+	}
+	init(n, setup);
+	int rc = bridge_join(&setup->port, &n->port, &net_rx_ops);
+	if (rc) {
+		log_error("%s: no place on the bridge: %s", guest_name(g),
+			  rc == ERR_EXIST ? "another interface has this address" : "it is full");
+	} else if (virtio_pci_add(&n->pci, g, bus, devfn)) {
+		log_error("%s: no place for a virtio network interface on the PCI bus", guest_name(g));
+		bridge_leave(n->bridge, &n->port, n->group);
+		rc = ERR_NOMEM;
+	}
+	if (!rc)
+		return n;
+	heap_free(n);
+	return NULL;
+}
+
+/* No vCPU runs: with the queues off nothing new begins. */
+static void wait_idle(struct virtio_net *n)
+{
+	for (unsigned i = 0; i < QUEUES; i++) {
+		spin_lock(&n->queue[i].lock);
+		n->queue[i].enabled = false;
+		spin_unlock(&n->queue[i].lock);
+	}
+	while (!is_idle(&n->pci))
+		cpu_poll_interrupts();
+	timer_destroy(&n->later);
+}
+
+static void destroy(void *nic)
+{
+	struct virtio_net *n = nic;
+
+	if (!n)
+		return;
+	wait_idle(n);
+	bridge_leave(n->bridge, &n->port, n->group);
+	virtio_pci_remove(&n->pci);
+	heap_free(n);
+}
+
+static void reset(void *nic)
+{
+	struct virtio_net *n = nic;
+
+	wait_idle(n);
+	virtio_pci_reset(&n->pci);
+}
+
+static u64 usage(const void *nic)
+{
+	return heap_size(nic);
+}
+
+const struct nic_type virtio_net_nic = {create, destroy, reset, usage};

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The virtio network device (virtio 1.2, 5.1) in front of a port of a bridge: one pair of queues, and one for
+ * control. What the files of it share.
+ *
+ * A frame is sent by handing its pieces to the switch, and comes back to the queue when that has copied it;
+ * one that is received is copied into buffers that were taken from the queue before, of which there may be
+ * some left: they wait in `ready` for the next frame.
+ *
+ * Locks: a queue's, then the switch's. */
+#pragma once
+
+#include "nic.h"
+#include "sched.h"
+#include "virtio_pci.h"
+
+enum { QUEUE_RX, QUEUE_TX, QUEUE_CONTROL, QUEUES };
+
+/* Feature bits, 5.1.3. */
+#define NET_F_CSUM BIT(0)
+#define NET_F_GUEST_CSUM BIT(1)
+#define NET_F_MAC BIT(5)
+#define NET_F_GUEST_TSO4 BIT(7)
+#define NET_F_GUEST_TSO6 BIT(8)
+#define NET_F_HOST_TSO4 BIT(11)
+#define NET_F_HOST_TSO6 BIT(12)
+#define NET_F_MRG_RXBUF BIT(15)
+#define NET_F_STATUS BIT(16)
+#define NET_F_CTRL_VQ BIT(17)
+#define NET_F_CTRL_RX BIT(18)
+#define NET_F_CTRL_MAC_ADDR BIT(23)
+
+/* 5.1.6: in front of each frame. */
+struct virtio_net_header {
+	u8 flags, gso_type;
+	u16 header, gso_size, sum_from, sum_at, buffers;
+};
+#define NET_HEADER_BYTES ((u32)sizeof(struct virtio_net_header))
+_Static_assert(sizeof(struct virtio_net_header) == 12, "virtio 1.2, 5.1.6");
+#define NET_NEEDS_SUM 1u /* flags */
+enum { NET_GSO_NONE = 0, NET_GSO_TCP4 = 1, NET_GSO_TCP6 = 4 };
+
+/* Pieces of host memory of chains, in the order in which those were taken. */
+#define POOL_PIECES 1024u
+#define CHAIN_PIECES (NET_PIECES + 1u) /* the header may have one of its own */
+struct piece_pool {
+	u32 head, tail; /* free-running */
+	struct piece piece[POOL_PIECES];
+};
+
+#define TX_SLOTS 128u     /* frames in the switch's hands */
+#define READY_CHAINS 128u /* buffers for one frame, or taken and not used yet */
+#define FILTER_MAX 64u    /* addresses of a kind; with more, all pass */
+
+struct tx_slot {
+	struct virtio_net *net;
+	struct net_frame frame;
+	struct virtq_chain chain;
+	u32 pieces_end; /* of the pool */
+	bool done;
+};
+
+struct rx_chain {
+	struct virtq_chain chain;
+	u32 pieces_end;
+};
+
+struct net_filter {
+	bool all, all_groups;   /* promiscuous; every multicast address */
+	unsigned nr, nr_groups; /* beyond FILTER_MAX: all of the kind */
+	u8 address[FILTER_MAX][NET_ADDRESS], group[FILTER_MAX][NET_ADDRESS];
+};
+
+struct virtio_net {
+	struct virtio_pci pci;
+	struct virtio_queue queue[QUEUES];
+	struct net_port port;
+	struct bridge *bridge;
+	struct sched_group *group;
+	u8 own[NET_ADDRESS]; /* the address after a reset */
+	u8 config[8];
+	struct spinlock later_lock;
+	struct timer later; /* goes on where serving ended, with later_lock held */
+
+	/* Under the transmit queue's lock. */
+	struct tx_slot slot[TX_SLOTS];
+	u32 slot_head, slot_tail; /* free-running; head: the oldest */
+	bool serving;             /* somebody is taking frames; who comes meanwhile need not */
+	bool blocked;             /* there was no slot for the next */
+	struct piece_pool tx_pool;
+
+	/* Under the receive queue's lock. */
+	struct rx_chain ready[READY_CHAINS];
+	u32 ready_head, ready_tail; /* free-running */
+	u32 ready_used;             /* chains from head on that the switch is filling, 0: it is not */
+	struct net_filter filter;
+	struct piece_pool rx_pool;
+};
+
+/* Room for a whole chain in one part, or NULL: those before must come back first. */
+struct piece *pool_room(struct piece_pool *p);
+/* The next n bytes that the device may read of a chain, however they are cut (2.7.4.2); there are as many. */
+void chain_take(struct virtq_chain *c, void *to, u32 n);
+
+/* ---- virtio_net_tx.c ---- */
+/* True: there may be more, for later. */
+bool net_tx_serve(struct virtio_net *n);
+void net_tx_init(struct virtio_net *n);
+bool net_tx_is_idle(struct virtio_net *n);
+
+/* ---- virtio_net_rx.c ---- */
+extern const struct net_port_ops net_rx_ops;
+/* The driver has just begun, or tells of buffers. */
+void net_rx_begin(struct virtio_net *n);
+/* Idle, it forgets what it had taken. */
+bool net_rx_is_idle(struct virtio_net *n);
+
+/* ---- virtio_net_ctrl.c ---- */
+bool net_ctrl_serve(struct virtio_net *n);
+
+/* virtio_net.c */
+void net_serve_later(struct virtio_net *n);

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The virtio network device: from the switch to the receive queue (virtio 1.2, 5.1.6.3, 5.1.6.4). The switch
+ * asks for room, copies, and says so; it does so for one frame after the other. */
+#include "virtio_net_internal.h"
+
+#define BROADCAST_BYTE 0xff
+
+/* With the queue's lock held, as all that has a struct rx_chain in it. The i-th buffer that is not in use;
+ * NULL: there is none, or the queue is broken. */
+static struct rx_chain *buffer(struct virtio_net *n, u32 i)
+{
+	struct virtq *vq = &n->queue[QUEUE_RX].vq;
+	struct rx_chain *r = &n->ready[(n->ready_head + i) % READY_CHAINS];
+	struct virtq_chain *c = &r->chain;
+
+	if (n->ready_head + i != n->ready_tail)
+		return r;
+	c->segments = i == READY_CHAINS ? NULL : pool_room(&n->rx_pool);
+	c->room = CHAIN_PIECES;
+	if (!c->segments || virtq_pop(vq, c) <= 0)
+		return NULL;
+	/* 5.1.6.3.1: no buffer is too short for the header. */
+	if (c->too_long || c->write_bytes < NET_HEADER_BYTES) {
+		vq->broken = true;
+		return NULL;
+	}
+	c->segments += c->nr_read; /* which mean nothing here */
+	n->rx_pool.tail += c->nr_read + c->nr_write;
+	r->pieces_end = n->rx_pool.tail;
+	n->ready_tail++;
+	return r;
+}
+
+/* Bytes of a buffer, without the first skip ones, behind nr pieces; returns how many pieces there are then.
+ */
+static unsigned add_pieces(const struct virtq_chain *c, u32 skip, struct piece *pieces, unsigned nr)
+{
+	for (u32 i = 0; i < c->nr_write && nr < NET_PIECES; i++) {
+		const struct piece *s = &c->segments[i];
+		u32 part = MIN(skip, s->length);
+
+		skip -= part;
+		if (part < s->length)
+			pieces[nr++] = (struct piece){s->base + part, s->length - part};
+	}
+	return nr;
+}
+
+static unsigned gather(struct virtio_net *n, u32 length, struct piece *pieces)
+{
+	bool merge = virtio_pci_features(&n->pci) & NET_F_MRG_RXBUF;
+	u32 need = NET_HEADER_BYTES + length, skip = NET_HEADER_BYTES, used = 0;
+	u64 have = 0;
+	unsigned nr = 0;
+
+	do {
+		const struct rx_chain *r = buffer(n, used);
+		if (!r || nr == NET_PIECES)
+			return 0;
+		nr = add_pieces(&r->chain, skip, pieces, nr);
+		have += r->chain.write_bytes;
+		skip = 0;
+		used++;
+	} while (merge && have < need);
+	have = 0;
+	for (unsigned i = 0; i < nr; i++) /* more of them than fit do not count */
+		have += pieces[i].length;
+	if (have < length)
+		return 0;
+	n->ready_used = used;
+	return nr;
+}
+
+/* A frame without room is dropped at the expense of who should have made it. */
+static unsigned room(struct net_port *p, u32 length, struct piece *pieces)
+{
+	struct virtio_net *n = container_of(p, struct virtio_net, port);
+	struct virtio_queue *q = &n->queue[QUEUE_RX];
+	u64 since = tsc_now();
+	bool broken = false;
+	unsigned nr = 0;
+
+	spin_lock(&q->lock);
+	if (likely(virtio_pci_queue_live(&n->pci, q))) {
+		nr = gather(n, length, pieces);
+		broken = q->vq.broken;
+	}
+	spin_unlock(&q->lock);
+	if (unlikely(broken))
+		virtio_pci_fail(&n->pci);
+	if (unlikely(!nr))
+		sched_charge(n->group, tsc_now() - since);
+	return nr;
+}
+
+static void put_header(const struct virtq_chain *c, const struct virtio_net_header *h)
+{
+	const u8 *from = (const u8 *)h;
+	u32 left = NET_HEADER_BYTES;
+
+	for (const struct piece *s = c->segments; left; s++) {
+		u32 part = MIN(left, s->length);
+
+		memcpy(s->base, from, part);
+		from += part;
+		left -= part;
+	}
+}
+
+static struct virtio_net_header header_of(const struct net_offload *o, u32 buffers)
+{
+	struct virtio_net_header h = {.buffers = (u16)buffers};
+
+	if (likely(!o->from))
+		return h;
+	h.flags = NET_NEEDS_SUM;
+	h.sum_from = o->from;
+	h.sum_at = o->at;
+	if (!o->cut)
+		return h;
+	h.gso_type = o->kind == NET_TAKES_TCP4 ? NET_GSO_TCP4 : NET_GSO_TCP6;
+	h.gso_size = o->cut;
+	h.header = o->header;
+	return h;
+}
+
+static void received(struct net_port *p, u32 length, const struct net_offload *o)
+{
+	struct virtio_net *n = container_of(p, struct virtio_net, port);
+	struct virtio_queue *q = &n->queue[QUEUE_RX];
+	u32 left = NET_HEADER_BYTES + length;
+	struct virtio_net_header h;
+
+	spin_lock(&q->lock);
+	h = header_of(o, n->ready_used);
+	put_header(&n->ready[n->ready_head % READY_CHAINS].chain, &h);
+	for (; n->ready_used; n->ready_used--) {
+		const struct rx_chain *r = &n->ready[n->ready_head++ % READY_CHAINS];
+		u32 part = (u32)MIN((u64)left, r->chain.write_bytes);
+
+		virtq_push_hidden(&q->vq, &r->chain, part);
+		left -= part;
+		n->rx_pool.head = r->pieces_end;
+	}
+	virtq_show(&q->vq);
+	spin_unlock(&q->lock);
+}
+
+static void ready(struct net_port *p)
+{
+	struct virtio_net *n = container_of(p, struct virtio_net, port);
+	struct virtio_queue *q = &n->queue[QUEUE_RX];
+	bool tell;
+
+	spin_lock(&q->lock);
+	tell = q->enabled && virtq_interrupt(&q->vq);
+	spin_unlock(&q->lock);
+	if (tell)
+		virtio_pci_interrupt(&n->pci, QUEUE_RX);
+}
+
+static u32 takes(struct net_port *p)
+{
+	const struct virtio_net *n = container_of(p, struct virtio_net, port);
+	u64 features = virtio_pci_features(&n->pci);
+
+	if (!(features & NET_F_GUEST_CSUM))
+		return 0;
+	return NET_TAKES_SUM | (features & NET_F_GUEST_TSO4 ? NET_TAKES_TCP4 : 0) |
+	       (features & NET_F_GUEST_TSO6 ? NET_TAKES_TCP6 : 0);
+}
+
+/* ---- 5.1.6.5.1, 5.1.6.5.2: which frames it wants ---- */
+static bool is_among(u8 (*table)[NET_ADDRESS], unsigned nr, const u8 *address)
+{
+	for (unsigned i = 0; i < MIN(nr, FILTER_MAX); i++)
+		if (memcmp(table[i], address, NET_ADDRESS) == 0)
+			return true;
+	return nr > FILTER_MAX;
+}
+
+static bool is_broadcast(const u8 *address)
+{
+	u8 all = BROADCAST_BYTE;
+
+	for (unsigned i = 0; i < NET_ADDRESS; i++)
+		all &= address[i];
+	return all == BROADCAST_BYTE;
+}
+
+static bool wants(struct net_port *p, const u8 target[NET_ADDRESS])
+{
+	struct virtio_net *n = container_of(p, struct virtio_net, port);
+	struct net_filter *f = &n->filter;
+	bool yes;
+
+	spin_lock(&n->queue[QUEUE_RX].lock);
+	if (f->all)
+		yes = true;
+	else if (target[0] & 1)
+		yes = f->all_groups || is_broadcast(target) || is_among(f->group, f->nr_groups, target);
+	else
+		yes = is_among(f->address, f->nr, target);
+	spin_unlock(&n->queue[QUEUE_RX].lock);
+	return yes;
+}
+
+const struct net_port_ops net_rx_ops = {room, received, ready, takes, wants};
+
+/* ---- life ---- */
+/* Nobody waits for buffers, so the driver need not tell of them. */
+void net_rx_begin(struct virtio_net *n)
+{
+	struct virtio_queue *q = &n->queue[QUEUE_RX];
+
+	spin_lock(&q->lock);
+	if (virtio_pci_queue_live(&n->pci, q))
+		virtq_kicks_off(&q->vq);
+	spin_unlock(&q->lock);
+}
+
+bool net_rx_is_idle(struct virtio_net *n)
+{
+	struct virtio_queue *q = &n->queue[QUEUE_RX];
+	bool idle;
+
+	spin_lock(&q->lock);
+	idle = !n->ready_used;
+	if (idle) {
+		n->ready_head = n->ready_tail;
+		n->rx_pool.head = n->rx_pool.tail;
+		n->filter = (struct net_filter){.all = true};
+	}
+	spin_unlock(&q->lock);
+	return idle;
+}

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The virtio network device: from the transmit queue to the switch (virtio 1.2, 5.1.6.2), and back. */
+#include "virtio_net_internal.h"
+
+/* At one go; the rest is put off, so that others run. */
+#define TURN_BATCHES 4u
+#define BATCH_FRAMES 32u
+#define BATCH_BYTES (128u << 10)
+
+/* ---- slots ---- */
+static void slots_retire(struct virtio_net *n)
+{
+	while (n->slot_head != n->slot_tail && n->slot[n->slot_head % TX_SLOTS].done)
+		n->tx_pool.head = n->slot[n->slot_head++ % TX_SLOTS].pieces_end;
+}
+
+/* On the CPU that runs the switch; perhaps within net_tx_serve(), which then tells the driver of all at once.
+ */
+static void complete(struct net_frame *f, bool delivered)
+{
+	struct tx_slot *s = container_of(f, struct tx_slot, frame);
+	struct virtio_net *n = s->net;
+	struct virtio_queue *q = &n->queue[QUEUE_TX];
+	bool tell, go_on;
+
+	(void)delivered; /* a frame that is dropped is sent, for its sender */
+	spin_lock(&q->lock);
+	virtq_push(&q->vq, &s->chain, 0);
+	s->done = true;
+	slots_retire(n);
+	tell = !n->serving && q->enabled && virtq_interrupt(&q->vq);
+	go_on = n->blocked && !n->serving;
+	if (go_on)
+		n->blocked = false;
+	spin_unlock(&q->lock);
+	if (tell)
+		virtio_pci_interrupt(&n->pci, QUEUE_TX);
+	if (go_on)
+		net_serve_later(n);
+}
+
+/* ---- a frame ---- */
+/* What the header asks for; false: what was not negotiated, or no driver may ask. */
+static bool offload(const struct virtio_net *n, const struct virtio_net_header *h, struct net_offload *o)
+{
+	u64 features = virtio_pci_features(&n->pci), needed = NET_F_CSUM;
+
+	*o = (struct net_offload){0};
+	if (h->gso_type == NET_GSO_TCP4)
+		needed |= NET_F_HOST_TSO4;
+	else if (h->gso_type == NET_GSO_TCP6)
+		needed |= NET_F_HOST_TSO6;
+	else if (h->gso_type != NET_GSO_NONE)
+		return false;
+	if (!(h->flags & NET_NEEDS_SUM))
+		return h->gso_type == NET_GSO_NONE;
+	*o = (struct net_offload){
+	    .from = h->sum_from, .at = h->sum_at, .cut = h->gso_type == NET_GSO_NONE ? 0 : h->gso_size};
+	return (features & needed) == needed && h->sum_from && (h->gso_type == NET_GSO_NONE || h->gso_size);
+}
+
+/* Hands it to the switch; what is no frame goes as one of no bytes, which that counts and gives back. */
+static u32 send(struct virtio_net *n, struct tx_slot *s)
+{
+	struct virtq_chain *c = &s->chain;
+	struct net_frame *f = &s->frame;
+	struct virtio_net_header h;
+
+	f->length = f->nr_pieces = 0;
+	if (!c->too_long && c->read_bytes >= NET_HEADER_BYTES) {
+		chain_take(c, &h, NET_HEADER_BYTES);
+		if (offload(n, &h, &f->offload) && c->read_bytes <= NET_FRAME_MAX) {
+			f->pieces = c->segments;
+			f->nr_pieces = c->nr_read;
+			f->length = (u32)c->read_bytes;
+		}
+	}
+	net_send(&n->port, f);
+	return f->length;
+}
+
+/* ---- serving ---- */
+/* How a look at the queue ended. */
+enum tx_look { TX_TAKEN, TX_AGAIN, TX_EMPTY, TX_BROKEN };
+
+/* With the queue's lock held, as all that follows. */
+static enum tx_look look(struct virtio_net *n, struct tx_slot **out)
+{
+	struct virtio_queue *q = &n->queue[QUEUE_TX];
+	struct tx_slot *s = *out = &n->slot[n->slot_tail % TX_SLOTS];
+	int rc;
+
+	if (!virtio_pci_queue_live(&n->pci, q))
+		return TX_EMPTY;
+	s->chain.segments = n->slot_tail - n->slot_head == TX_SLOTS ? NULL : pool_room(&n->tx_pool);
+	if (!s->chain.segments) {
+		n->blocked = true;
+		return TX_EMPTY;
+	}
+	s->chain.room = CHAIN_PIECES;
+	rc = virtq_pop(&q->vq, &s->chain);
+	if (rc == 0)
+		return virtq_kicks_on(&q->vq) ? TX_AGAIN : TX_EMPTY;
+	if (rc < 0)
+		return TX_BROKEN;
+	n->tx_pool.tail += s->chain.nr_read + s->chain.nr_write;
+	s->pieces_end = n->tx_pool.tail;
+	s->done = false;
+	n->slot_tail++;
+	return TX_TAKEN;
+}
+
+static enum tx_look take_batch(struct virtio_net *n)
+{
+	u32 bytes = 0;
+
+	for (u32 frames = 0; frames < BATCH_FRAMES && bytes < BATCH_BYTES; frames++) {
+		struct tx_slot *s;
+		enum tx_look l = look(n, &s);
+		if (l == TX_TAKEN)
+			bytes += send(n, s);
+		else if (l != TX_AGAIN)
+			return l;
+	}
+	return TX_AGAIN;
+}
+
+bool net_tx_serve(struct virtio_net *n)
+{
+	struct virtio_queue *q = &n->queue[QUEUE_TX];
+	enum tx_look l = TX_AGAIN;
+	bool tell;
+
+	spin_lock(&q->lock);
+	if (n->serving || !virtio_pci_queue_live(&n->pci, q)) {
+		spin_unlock(&q->lock);
+		return false;
+	}
+	n->serving = true;
+	n->blocked = false;
+	virtq_kicks_off(&q->vq);
+	for (unsigned i = 0; i < TURN_BATCHES && l == TX_AGAIN; i++) {
+		l = take_batch(n);
+		spin_unlock(&q->lock);
+		bridge_run(n->bridge, n->group);
+		spin_lock(&q->lock);
+	}
+	n->serving = false;
+	/* Blocked, and all came back meanwhile: nobody else goes on. */
+	if (n->blocked && n->slot_head == n->slot_tail)
+		l = TX_AGAIN;
+	tell = q->enabled && virtq_interrupt(&q->vq);
+	spin_unlock(&q->lock);
+	if (tell)
+		virtio_pci_interrupt(&n->pci, QUEUE_TX);
+	if (l == TX_BROKEN)
+		virtio_pci_fail(&n->pci);
+	return l == TX_AGAIN;
+}
+
+/* ---- life ---- */
+void net_tx_init(struct virtio_net *n)
+{
+	for (unsigned i = 0; i < TX_SLOTS; i++) {
+		n->slot[i].net = n;
+		n->slot[i].frame.complete = complete;
+	}
+}
+
+bool net_tx_is_idle(struct virtio_net *n)
+{
+	struct virtio_queue *q = &n->queue[QUEUE_TX];
+	bool idle;
+
+	spin_lock(&q->lock);
+	idle = !n->serving && n->slot_head == n->slot_tail;
+	spin_unlock(&q->lock);
+	return idle;
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A switch with its clock (owner: devices/): network interfaces of PCs are ports of it, and what it could not
+ * forward at one go it forwards later, at the expense of who sent last. */
+#pragma once
+
+#include "net.h"
+#include "sched.h"
+
+struct bridge {
+	struct net_switch sw;
+	struct spinlock lock; /* what follows */
+	struct timer later;
+	u64 at;                    /* when it fires, in nanoseconds, ~0: never */
+	struct sched_group *payer; /* for what it does then */
+};
+
+/* What an interface asks of its bridge; see net_port_init() and net_port_limit(). */
+struct bridge_nic {
+	struct bridge *bridge; /* outlives the interface */
+	u8 address[NET_ADDRESS];
+	u32 flags; /* NET_ANTI_SPOOF */
+	u64 rate;  /* bytes per second, 0: any */
+};
+
+void bridge_init(struct bridge *b, u64 secret);
+/* It has no ports any more. */
+void bridge_fini(struct bridge *b);
+
+/* As net_port_init(). */
+int bridge_join(const struct bridge_nic *nic, struct net_port *p, const struct net_port_ops *ops);
+/* Its frames come back, delivered or not, and nobody calls its operations any more. The caller holds no lock
+ * that those take, and its interface sends nothing more. payer: of its bridge_run()s. */
+void bridge_leave(struct bridge *b, struct net_port *p, const struct sched_group *payer);
+
+/* Whoever has sent forwards, and pays. Holding no lock that a port's operations or a frame's complete() take.
+ */
+void bridge_run(struct bridge *b, struct sched_group *payer);

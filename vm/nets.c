@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The bridges that VMs' network interfaces are on, by name: each is there while a VM has an interface on it.
+ * VMs are made and freed where this runs. */
+#include "host.h"
+#include "log.h"
+#include "vm.h"
+
+_Static_assert(CONFIG_BRIDGE_PORTS == NET_PORTS, "what the parser allows fits");
+
+struct vm_bridge {
+	struct list node; /* in vm_host.bridges */
+	char name[CONFIG_BRIDGE_MAX];
+	unsigned users; /* interfaces */
+	struct bridge bridge;
+};
+
+/* What a guest cannot know, so that it cannot make addresses which collide in the switch's table. */
+static u64 secret(const struct vm_bridge *b)
+{
+	u64 x = tsc_now() ^ (u64)(uintptr_t)b;
+
+	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
+	x = (x ^ x >> 27) * 0x94d049bb133111ebu;
+	return x ^ x >> 31;
+}
+
+static struct vm_bridge *find(const char *name)
+{
+	list_for_each(n, &vm_host.bridges)
+	{
+		struct vm_bridge *b = list_entry(n, struct vm_bridge, node);
+		if (strcmp(b->name, name) == 0)
+			return b;
+	}
+	return NULL;
+}
+
+static struct vm_bridge *find_or_make(const char *name)
+{
+	struct vm_bridge *b = find(name);
+
+	if (b)
+		return b;
+	b = heap_alloc(sizeof(*b));
+	if (!b)
+		return NULL;
+	str_copy(b->name, name, sizeof(b->name));
+	bridge_init(&b->bridge, secret(b));
+	list_insert(&vm_host.bridges, &b->node);
+	return b;
+}
+
+static void leave(struct vm_bridge *b)
+{
+	if (--b->users)
+		return;
+	list_remove(&b->node);
+	bridge_fini(&b->bridge);
+	heap_free(b);
+}
+
+int vm_open_nets(struct vm *vm, struct pc_config *cfg)
+{
+	for (unsigned i = 0; i < CONFIG_MAX_NETS; i++) {
+		const struct config_net *n = &vm->config->nets[i];
+		struct pc_nic *nic = &cfg->nics[cfg->nr_nics];
+		if (!n->bridge[0])
+			continue;
+		vm->bridges[i] = find_or_make(n->bridge);
+		if (!vm->bridges[i]) {
+			log_error("%s: net%u: no memory for bridge %s", vm->name, i + 1, n->bridge);
+			return ERR_NOMEM;
+		}
+		vm->bridges[i]->users++;
+		nic->model = n->model;
+		nic->port = (struct bridge_nic){.bridge = &vm->bridges[i]->bridge,
+						.flags = n->spoof ? 0 : NET_ANTI_SPOOF,
+						.rate = n->rate};
+		config_net_mac(vm->config, vm->index, i, nic->port.address);
+		cfg->nr_nics++;
+	}
+	return 0;
+}
+
+void vm_close_nets(struct vm *vm)
+{
+	for (unsigned i = 0; i < CONFIG_MAX_NETS; i++) {
+		if (vm->bridges[i])
+			leave(vm->bridges[i]);
+		vm->bridges[i] = NULL;
+	}
+}
