@@ -193,6 +193,7 @@ static int pc_add_disks(struct pc *pc)
 		const struct virtio_blk_setup setup = {.disk = cfg->disks[i].disk,
 						       .id = cfg->disks[i].id,
 						       .packed = cfg->disks[i].model == DISK_PACKED,
+						       .queues = cfg->vcpus,
 						       .group = cfg->group};
 		pc->disks[i] = virtio_blk_create(pc->guest, &pc->pci, PCI_DEVFN(PC_DISK_SLOT + i, 0), &setup);
 		if (!pc->disks[i])
@@ -258,6 +259,13 @@ u64 pc_usage(const struct pc *pc)
 	for (unsigned i = 0; i < pc->config.nr_nics; i++)
 		size += pc->nics[i] ? nic_types[pc->config.nics[i].model]->usage(pc->nics[i]) : 0;
 	return size;
+}
+
+void pc_disk_meters(const struct pc *pc, unsigned i, u64 *doorbells, u64 *interrupts)
+{
+	*doorbells = *interrupts = 0;
+	if (i < PC_MAX_DISKS && pc->disks[i])
+		virtio_blk_meters(pc->disks[i], doorbells, interrupts);
 }
 
 void pc_destroy(struct pc *pc)

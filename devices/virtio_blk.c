@@ -19,40 +19,40 @@
 
 /* ---- slots ---- */
 /* Room for a whole chain in one piece, or false: those before must come back first. */
-static bool slot_room(struct virtio_blk *b)
+static bool slot_room(struct blk_lane *lane)
 {
-	u32 at = b->segments_tail % BLK_POOL, skip = at + BLK_SEGMENTS > BLK_POOL ? BLK_POOL - at : 0;
+	u32 at = lane->segments_tail % BLK_POOL, skip = at + BLK_SEGMENTS > BLK_POOL ? BLK_POOL - at : 0;
 
-	if (b->slot_tail - b->slot_head == BLK_SLOTS ||
-	    b->segments_tail - b->segments_head + skip + BLK_SEGMENTS > BLK_POOL)
+	if (lane->slot_tail - lane->slot_head == BLK_SLOTS ||
+	    lane->segments_tail - lane->segments_head + skip + BLK_SEGMENTS > BLK_POOL)
 		return false;
-	b->segments_tail += skip;
+	lane->segments_tail += skip;
 	return true;
 }
 
-static void slots_retire(struct virtio_blk *b)
+static void slots_retire(struct blk_lane *lane)
 {
-	while (b->slot_head != b->slot_tail && b->slot[b->slot_head % BLK_SLOTS].done)
-		b->segments_head = b->slot[b->slot_head++ % BLK_SLOTS].segments_end;
-	if (b->slot_head == b->slot_tail)
-		b->segments_head = b->segments_tail = 0; /* the pool's beginning is in the cache */
+	while (lane->slot_head != lane->slot_tail && lane->slot[lane->slot_head % BLK_SLOTS].done)
+		lane->segments_head = lane->slot[lane->slot_head++ % BLK_SLOTS].segments_end;
+	if (lane->slot_head == lane->slot_tail)
+		lane->segments_head = lane->segments_tail = 0; /* the pool's beginning is in the cache */
 }
 
 /* With the queue's lock held. */
-static void slot_finish(struct virtio_blk *b, struct blk_slot *s, enum block_status status)
+static void slot_finish(struct blk_lane *lane, struct blk_slot *s, enum block_status status)
 {
 	*s->status = (u8)status;
-	virtq_push(&b->queue.vq, &s->chain, status == BLOCK_OK ? s->written : s->written == 1);
+	virtq_push(&lane->queue->vq, &s->chain, status == BLOCK_OK ? s->written : s->written == 1);
 	s->done = true;
-	slots_retire(b);
+	slots_retire(lane);
 }
 
 /* ---- going on later ---- */
-static void serve_later(struct virtio_blk *b)
+static void serve_later(struct blk_lane *lane)
 {
-	spin_lock(&b->later_lock);
-	timer_set(&b->later, tsc_now());
-	spin_unlock(&b->later_lock);
+	spin_lock(&lane->later_lock);
+	timer_set(&lane->later, tsc_now());
+	spin_unlock(&lane->later_lock);
 }
 
 /* ---- serving ---- */
@@ -60,135 +60,137 @@ static void serve_later(struct virtio_blk *b)
 enum blk_look { LOOK_SUBMIT, LOOK_AGAIN, LOOK_EMPTY, LOOK_BROKEN };
 
 /* With the queue's lock held. */
-static enum blk_look look(struct virtio_blk *b, struct blk_slot **out)
+static enum blk_look look(struct blk_lane *lane, struct blk_slot **out)
 {
-	struct virtq *vq = &b->queue.vq;
+	struct virtq *vq = &lane->queue->vq;
 	enum block_status status = BLOCK_OK;
 	struct blk_slot *s;
 	int rc;
 
-	if (!virtio_pci_queue_live(&b->pci, &b->queue))
+	if (!virtio_pci_queue_live(&lane->blk->pci, lane->queue))
 		return LOOK_EMPTY;
-	if (!slot_room(b)) {
-		b->blocked = true;
+	if (!slot_room(lane)) {
+		lane->blocked = true;
 		return LOOK_EMPTY;
 	}
-	*out = s = &b->slot[b->slot_tail % BLK_SLOTS];
-	s->chain.segments = &b->pool[b->segments_tail % BLK_POOL];
+	*out = s = &lane->slot[lane->slot_tail % BLK_SLOTS];
+	s->chain.segments = &lane->pool[lane->segments_tail % BLK_POOL];
 	s->chain.room = BLK_SEGMENTS;
 	rc = virtq_pop(vq, &s->chain);
 	if (rc == 0)
 		return virtq_kicks_on(vq) ? LOOK_AGAIN : LOOK_EMPTY;
 	if (rc < 0)
 		return LOOK_BROKEN;
-	b->segments_tail += s->chain.nr_read + s->chain.nr_write;
-	s->segments_end = b->segments_tail;
+	lane->segments_tail += s->chain.nr_read + s->chain.nr_write;
+	s->segments_end = lane->segments_tail;
 	s->done = false;
-	b->slot_tail++;
-	switch (blk_parse(b, s, &status)) {
+	lane->slot_tail++;
+	switch (blk_parse(lane->blk, s, &status)) {
 	case BLK_SUBMIT:
 		return LOOK_SUBMIT;
 	case BLK_DONE:
-		slot_finish(b, s, status);
+		slot_finish(lane, s, status);
 		return LOOK_AGAIN;
 	case BLK_BROKEN:
 		break;
 	}
 	s->done = true;
 	vq->broken = true;
-	slots_retire(b);
+	slots_retire(lane);
 	return LOOK_BROKEN;
 }
 
 /* Until the queue is empty, or a turn is over: true. Sets *broken. */
-static bool serve_turn(struct virtio_blk *b, bool *broken)
+static bool serve_turn(struct blk_lane *lane, bool *broken)
 {
 	u32 sectors = 0;
 
 	for (u32 n = 0; n < TURN_REQUESTS && sectors < TURN_SECTORS; n++) {
 		struct blk_slot *s;
-		enum blk_look l = look(b, &s);
+		enum blk_look l = look(lane, &s);
 		if (l == LOOK_AGAIN)
 			continue;
 		*broken = l == LOOK_BROKEN;
 		if (l != LOOK_SUBMIT)
 			return false;
 		sectors += s->request.count;
-		spin_unlock(&b->queue.lock);
-		block_submit(b->disk, &s->request);
-		spin_lock(&b->queue.lock);
+		spin_unlock(&lane->queue->lock);
+		block_submit(lane->blk->disk, &s->request);
+		spin_lock(&lane->queue->lock);
 	}
 	return true;
 }
 
 /* True: there may be more, for later. */
-static bool serve(struct virtio_blk *b)
+static bool serve(struct blk_lane *lane)
 {
 	bool broken = false, more, tell;
 
-	spin_lock(&b->queue.lock);
-	if (b->serving || !virtio_pci_queue_live(&b->pci, &b->queue)) {
-		spin_unlock(&b->queue.lock);
+	spin_lock(&lane->queue->lock);
+	if (lane->serving || !virtio_pci_queue_live(&lane->blk->pci, lane->queue)) {
+		spin_unlock(&lane->queue->lock);
 		return false;
 	}
-	b->serving = true;
-	b->blocked = false;
-	virtq_kicks_off(&b->queue.vq);
-	more = serve_turn(b, &broken);
-	b->serving = false;
-	tell = virtq_interrupt(&b->queue.vq);
-	spin_unlock(&b->queue.lock);
+	lane->serving = true;
+	lane->blocked = false;
+	virtq_kicks_off(&lane->queue->vq);
+	more = serve_turn(lane, &broken);
+	lane->serving = false;
+	tell = virtq_interrupt(&lane->queue->vq);
+	spin_unlock(&lane->queue->lock);
 	if (tell)
-		virtio_pci_interrupt(&b->pci, 0);
+		virtio_pci_interrupt(&lane->blk->pci, lane->index);
 	if (broken)
-		virtio_pci_fail(&b->pci);
+		virtio_pci_fail(&lane->blk->pci);
 	return more;
 }
 
 static void kicked(struct virtio_pci *v, unsigned queue)
 {
-	struct virtio_blk *b = container_of(v, struct virtio_blk, pci);
+	struct blk_lane *lane = &container_of(v, struct virtio_blk, pci)->lane[queue];
 
-	(void)queue;
-	if (serve(b))
-		serve_later(b);
+	if (serve(lane))
+		serve_later(lane);
 }
 
 static void later(void *opaque)
 {
-	struct virtio_blk *b = opaque;
+	struct blk_lane *lane = opaque;
 
-	if (serve(b))
-		timer_set(&b->later, tsc_now());
+	if (serve(lane))
+		timer_set(&lane->later, tsc_now());
 }
 
 /* Any CPU; perhaps within serve_turn(), which then tells the driver of all at once. */
 static void complete(struct block_request *r, enum block_status status)
 {
 	struct blk_slot *s = container_of(r, struct blk_slot, request);
-	struct virtio_blk *b = s->blk;
+	struct blk_lane *lane = s->lane;
 	bool tell, go_on;
 
-	spin_lock(&b->queue.lock);
-	slot_finish(b, s, status);
-	tell = !b->serving && virtq_interrupt(&b->queue.vq);
-	go_on = b->blocked;
-	b->blocked = false;
-	spin_unlock(&b->queue.lock);
+	spin_lock(&lane->queue->lock);
+	slot_finish(lane, s, status);
+	tell = !lane->serving && virtq_interrupt(&lane->queue->vq);
+	go_on = lane->blocked;
+	lane->blocked = false;
+	spin_unlock(&lane->queue->lock);
 	if (tell)
-		virtio_pci_interrupt(&b->pci, 0);
+		virtio_pci_interrupt(&lane->blk->pci, lane->index);
 	if (go_on)
-		serve_later(b);
+		serve_later(lane);
 }
 
 static bool is_idle(struct virtio_pci *v)
 {
 	struct virtio_blk *b = container_of(v, struct virtio_blk, pci);
-	bool idle;
+	bool idle = true;
 
-	spin_lock(&b->queue.lock);
-	idle = !b->serving && b->slot_head == b->slot_tail;
-	spin_unlock(&b->queue.lock);
+	for (unsigned i = 0; i < v->nr_queues && idle; i++) {
+		struct blk_lane *lane = &b->lane[i];
+		spin_lock(&lane->queue->lock);
+		idle = !lane->serving && lane->slot_head == lane->slot_tail;
+		spin_unlock(&lane->queue->lock);
+	}
 	return idle;
 }
 
@@ -211,6 +213,7 @@ static void config_init(struct virtio_blk *b)
 	pci_set32(c, 8, BLK_SIZE_MAX);
 	pci_set32(c, 12, BLK_SEG_MAX);
 	pci_set32(c, 20, BLOCK_SECTOR); /* blk_size */
+	pci_set16(c, 34, (u16)b->pci.nr_queues);
 	if (b->disk->flags & BLOCK_READ_ONLY)
 		return;
 	pci_set32(c, 36, BLK_RANGE_MAX); /* discard: sectors, ranges, alignment */
@@ -220,10 +223,26 @@ static void config_init(struct virtio_blk *b)
 	pci_set32(c, 52, 1);
 }
 
+static void lane_init(struct virtio_blk *b, unsigned index, struct sched_group *group)
+{
+	struct blk_lane *lane = &b->lane[index];
+
+	lane->blk = b;
+	lane->queue = &b->queues[index];
+	lane->index = index;
+	for (unsigned i = 0; i < BLK_SLOTS; i++) {
+		lane->slot[i].lane = lane;
+		lane->slot[i].request.complete = complete;
+	}
+	timer_init(&lane->later, later, lane, &lane->later_lock);
+	lane->later.group = group;
+}
+
 struct virtio_blk *virtio_blk_create(struct guest *g, struct pci_bus *bus, u8 devfn,
 				     const struct virtio_blk_setup *setup)
 {
-	struct virtio_blk *b = heap_alloc(sizeof(*b));
+	unsigned queues = MIN(setup->queues, VIRTIO_BLK_QUEUES_MAX);
+	struct virtio_blk *b = heap_alloc(sizeof(*b) + queues * sizeof(b->lane[0]));
 
 	if (!b) {
 		log_error("%s: no memory for a virtio disk", guest_name(g));
@@ -231,21 +250,18 @@ struct virtio_blk *virtio_blk_create(struct guest *g, struct pci_bus *bus, u8 de
 	}
 	b->disk = setup->disk;
 	memcpy(b->id, setup->id, strnlen(setup->id, sizeof(b->id)));
-	config_init(b);
-	for (unsigned i = 0; i < BLK_SLOTS; i++) {
-		b->slot[i].blk = b;
-		b->slot[i].request.complete = complete;
-	}
-	timer_init(&b->later, later, b, &b->later_lock);
-	b->later.group = setup->group;
+	for (unsigned i = 0; i < queues; i++)
+		lane_init(b, i, setup->group);
 	b->pci.type = &blk_type;
 	b->pci.more_features =
-	    b->disk->flags & BLOCK_READ_ONLY ? BLK_F_RO : BLK_F_DISCARD | BLK_F_WRITE_ZEROES;
+	    (b->disk->flags & BLOCK_READ_ONLY ? BLK_F_RO : BLK_F_DISCARD | BLK_F_WRITE_ZEROES) |
+	    (queues > 1 ? BLK_F_MQ : 0);
 	b->pci.config = b->config;
 	b->pci.config_bytes = sizeof(b->config);
-	b->pci.queues = &b->queue;
-	b->pci.nr_queues = 1;
+	b->pci.queues = b->queues;
+	b->pci.nr_queues = queues;
 	b->pci.packed = setup->packed;
+	config_init(b);
 	if (virtio_pci_add(&b->pci, g, bus, devfn) == 0)
 		return b;
 	log_error("%s: no place for a virtio disk on the PCI bus", guest_name(g));
@@ -253,15 +269,18 @@ struct virtio_blk *virtio_blk_create(struct guest *g, struct pci_bus *bus, u8 de
 	return NULL;
 }
 
-/* No vCPU runs: with the queue off nothing new begins. */
+/* No vCPU runs: with the queues off nothing new begins. */
 static void wait_idle(struct virtio_blk *b)
 {
-	spin_lock(&b->queue.lock);
-	b->queue.enabled = false;
-	spin_unlock(&b->queue.lock);
+	for (unsigned i = 0; i < b->pci.nr_queues; i++) {
+		spin_lock(&b->queues[i].lock);
+		b->queues[i].enabled = false;
+		spin_unlock(&b->queues[i].lock);
+	}
 	while (!is_idle(&b->pci))
 		cpu_poll_interrupts();
-	timer_destroy(&b->later);
+	for (unsigned i = 0; i < b->pci.nr_queues; i++)
+		timer_destroy(&b->lane[i].later);
 }
 
 void virtio_blk_destroy(struct virtio_blk *b)
@@ -282,4 +301,9 @@ void virtio_blk_reset(struct virtio_blk *b)
 u64 virtio_blk_usage(const struct virtio_blk *b)
 {
 	return heap_size(b);
+}
+
+void virtio_blk_meters(const struct virtio_blk *b, u64 *doorbells, u64 *interrupts)
+{
+	virtio_pci_meters(&b->pci, doorbells, interrupts);
 }

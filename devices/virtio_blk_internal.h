@@ -6,12 +6,12 @@
 #include "virtio_blk.h"
 #include "virtio_pci.h"
 
-/* Requests in the disk's hands at once; what is more waits in the queue. */
+/* Of a queue: requests in the disk's hands at once; what is more waits in the queue. */
 #define BLK_SLOTS 64u
-/* Pieces of host memory of all of them. A request has at most BLK_SEGMENTS of them: the driver's own, which
- * the device limits to BLK_SEG_MAX of BLK_SIZE_MAX bytes each, may begin anywhere in a page, and there are
- * header and status. */
-#define BLK_POOL 2048u
+/* Of a queue: pieces of host memory of all of them. A request has at most BLK_SEGMENTS of them: the driver's
+ * own, which the device limits to BLK_SEG_MAX of BLK_SIZE_MAX bytes each, may begin anywhere in a page, and
+ * there are header and status. */
+#define BLK_POOL 1024u
 #define BLK_SEGMENTS 512u
 #define BLK_SIZE_MAX 8192u
 #define BLK_SEG_MAX 168u
@@ -24,12 +24,13 @@ _Static_assert((BLK_SEG_MAX + 2) * (BLK_SIZE_MAX / 4096 + 1) <= BLK_SEGMENTS + 4
 #define BLK_F_RO BIT(5)
 #define BLK_F_BLK_SIZE BIT(6)
 #define BLK_F_FLUSH BIT(9)
+#define BLK_F_MQ BIT(12)
 #define BLK_F_DISCARD BIT(13)
 #define BLK_F_WRITE_ZEROES BIT(14)
 
 /* In the order in which they were taken; a slot is free again when those before it are, too. */
 struct blk_slot {
-	struct virtio_blk *blk;
+	struct blk_lane *lane;
 	struct block_request request;
 	struct virtq_chain chain;
 	u8 *status;       /* in guest memory */
@@ -38,13 +39,11 @@ struct blk_slot {
 	bool done;
 };
 
-struct virtio_blk {
-	struct virtio_pci pci;
-	struct virtio_queue queue;
-	struct block *disk;
-	char id[VIRTIO_BLK_ID_BYTES];
-	u8 config[60];
-	/* Under the queue's lock. */
+/* What belongs to one queue; nothing of it is another queue's. */
+struct blk_lane {
+	struct virtio_blk *blk;
+	struct virtio_queue *queue; /* and its lock, for what follows */
+	unsigned index;
 	struct blk_slot slot[BLK_SLOTS];
 	u32 slot_head, slot_tail; /* free-running; head: the oldest */
 	u32 segments_head, segments_tail;
@@ -53,6 +52,15 @@ struct virtio_blk {
 	struct spinlock later_lock;
 	struct timer later; /* goes on where serving ended, with later_lock held */
 	struct piece pool[BLK_POOL];
+};
+
+struct virtio_blk {
+	struct virtio_pci pci;
+	struct virtio_queue queues[VIRTIO_BLK_QUEUES_MAX];
+	struct block *disk;
+	char id[VIRTIO_BLK_ID_BYTES];
+	u8 config[60];
+	struct blk_lane lane[]; /* pci.nr_queues of them */
 };
 
 /* What parsing a request comes to. */

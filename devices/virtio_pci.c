@@ -64,10 +64,20 @@ static u8 isr_take(struct virtio_pci *v)
 
 void virtio_pci_interrupt(struct virtio_pci *v, unsigned queue)
 {
+	__atomic_fetch_add(&v->queues[queue].interrupts, 1, __ATOMIC_RELAXED);
 	if (likely(msix_is_on(&v->msix)))
 		msix_fire(&v->msix, __atomic_load_n(&v->queues[queue].vector, __ATOMIC_RELAXED));
 	else
 		isr_set(v, ISR_QUEUE);
+}
+
+void virtio_pci_meters(const struct virtio_pci *v, u64 *doorbells, u64 *interrupts)
+{
+	*doorbells = *interrupts = 0;
+	for (unsigned i = 0; i < v->nr_queues; i++) {
+		*doorbells += __atomic_load_n(&v->queues[i].doorbells, __ATOMIC_RELAXED);
+		*interrupts += __atomic_load_n(&v->queues[i].interrupts, __ATOMIC_RELAXED);
+	}
 }
 
 /* 2.1.2: a driver that is not there yet is not told. */
@@ -131,8 +141,10 @@ static void doorbell_write(void *opaque, u64 offset, unsigned size, u64 value)
 	u64 queue = offset / DOORBELL_BYTES;
 
 	(void)size, (void)value;
-	if (likely(queue < v->nr_queues))
-		v->type->kicked(v, (unsigned)queue);
+	if (unlikely(queue >= v->nr_queues))
+		return;
+	__atomic_fetch_add(&v->queues[queue].doorbells, 1, __ATOMIC_RELAXED);
+	v->type->kicked(v, (unsigned)queue);
 }
 
 static u64 msix_read(void *opaque, u64 offset, unsigned size)

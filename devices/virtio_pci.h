@@ -31,8 +31,9 @@ struct virtio_queue {
 	struct spinlock lock; /* vq and enabled; and what the type keeps beside the queue */
 	struct virtq vq;
 	bool enabled;
-	u16 vector;               /* of MSI-X */
-	struct virtq_setup setup; /* under the device's lock */
+	u16 vector;                /* of MSI-X */
+	u64 doorbells, interrupts; /* meters, atomic: since power-on, each way */
+	struct virtq_setup setup;  /* under the device's lock */
 };
 
 struct virtio_type {
@@ -86,6 +87,8 @@ static inline u64 virtio_pci_features(const struct virtio_pci *v)
 }
 /* Tells the driver of used buffers; without a lock. */
 void virtio_pci_interrupt(struct virtio_pci *v, unsigned queue);
+/* What went both ways so far, of all queues; any CPU. */
+void virtio_pci_meters(const struct virtio_pci *v, u64 *doorbells, u64 *interrupts);
 /* The driver broke the rules, or the device cannot go on (2.1.1): DEVICE_NEEDS_RESET; without a lock. */
 void virtio_pci_fail(struct virtio_pci *v);
 

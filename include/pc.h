@@ -76,6 +76,9 @@ struct pc *pc_create(struct guest *g, const struct pc_config *cfg);
 void pc_destroy(struct pc *pc);
 /* Bytes that its devices take. */
 u64 pc_usage(const struct pc *pc);
+/* How often the guest told disk i of pc_config.disks[] of requests, and was told of completions, in this life
+ * of the PC; any CPU. */
+void pc_disk_meters(const struct pc *pc, unsigned i, u64 *doorbells, u64 *interrupts);
 /* As after power-on, except the clock and its battery-backed memory. No vCPU may be running. */
 void pc_reset(struct pc *pc);
 /* After pc_create() or pc_reset(): programs PIC, PIT and CMOS as a PC BIOS leaves them for what it boots. */

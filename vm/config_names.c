@@ -6,7 +6,9 @@
 #define TABLES_SHARE 100 /* one part in this of its memory */
 #define BYTES_PER_VM ((u64)192 << 10)
 #define BYTES_PER_VCPU ((u64)48 << 10)
-#define BYTES_PER_DISK ((u64)64 << 10)
+#define BYTES_PER_DISK ((u64)32 << 10)
+#define BYTES_PER_DISK_VCPU ((u64)32 << 10)
+#define DISK_VCPUS_MAX 8u /* a disk has no more queues */
 #define BYTES_PER_NET ((u64)96 << 10)
 
 #define NUMBERED_MAX (CONFIG_NAME_MAX + 12)
@@ -65,9 +67,10 @@ unsigned config_vms_total(const struct config *c)
 static u64 fixed_bytes(const struct config_vm *vm)
 {
 	u64 bytes = BYTES_PER_VM + vm->vcpus * BYTES_PER_VCPU;
+	u64 disk = BYTES_PER_DISK + MIN(vm->vcpus, DISK_VCPUS_MAX) * BYTES_PER_DISK_VCPU;
 
 	for (unsigned i = 0; i < CONFIG_MAX_DISKS; i++)
-		bytes += vm->disks[i].path[0] ? BYTES_PER_DISK : 0;
+		bytes += vm->disks[i].path[0] ? disk : 0;
 	for (unsigned i = 0; i < CONFIG_MAX_NETS; i++)
 		bytes += vm->nets[i].bridge[0] ? BYTES_PER_NET : 0;
 	return bytes;

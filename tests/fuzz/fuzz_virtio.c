@@ -119,7 +119,7 @@ static void step(const uint8_t *s)
 		break;
 	}
 	case 4 ... 5:
-		doorbell(0);
+		doorbell(w & 1);
 		break;
 	case 6 ... 7:
 		write_memory(w, value, MIN(size, 4u));
@@ -176,7 +176,7 @@ static void works_again(void)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	const struct virtio_blk_setup setup = {.disk = &slow, .id = "fuzz", .packed = true};
+	const struct virtio_blk_setup setup = {.disk = &slow, .id = "fuzz", .packed = true, .queues = 2};
 
 	shim_tsc = 1000;
 	nr_held = 0;

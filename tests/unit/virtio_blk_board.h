@@ -29,6 +29,7 @@ enum { IN = 0, OUT = 1, FLUSH = 4, GET_ID = 8, LIFETIME = 10, DISCARD = 11, ZERO
 #define RINGS (VIRTIO_F_VERSION_1 | VIRTIO_F_INDIRECT_DESC | VIRTIO_F_EVENT_IDX)
 
 static struct virtio_blk *blk;
+static unsigned board_queues = 1; /* of the next */
 static struct block_ram ram;
 static u8 media[SECTORS * 512];
 static struct driver driver;
@@ -61,7 +62,8 @@ static inline void let_go(unsigned i)
 
 static inline void create(u32 disk_flags, bool packed)
 {
-	const struct virtio_blk_setup setup = {.disk = &slow, .id = "disk1", .packed = packed};
+	const struct virtio_blk_setup setup = {
+	    .disk = &slow, .id = "disk1", .packed = packed, .queues = board_queues};
 
 	shim_tsc = 1000;
 	hold = false;
