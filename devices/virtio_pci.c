@@ -279,9 +279,11 @@ static int capabilities_add(struct virtio_pci *v)
 	bool ok = capability_add(f, CAP_COMMON, 0, COMMON_AT, COMMON_BYTES) &&
 		  capability_add(f, CAP_DOORBELL, 1, 0, doorbells) &&
 		  capability_add(f, CAP_DOORBELL, 0, DOORBELL_AT, doorbells) &&
-		  capability_add(f, CAP_ISR, 0, ISR_AT, 1) &&
-		  capability_add(f, CAP_CONFIG, 0, CONFIG_AT, v->config_bytes);
+		  capability_add(f, CAP_ISR, 0, ISR_AT, 1);
 
+	/* 4.1.4.6: of a type that has any. */
+	if (ok && v->config_bytes)
+		ok = capability_add(f, CAP_CONFIG, 0, CONFIG_AT, v->config_bytes);
 	v->window = capability_add(f, CAP_WINDOW, 0, 0, 0);
 	if (!ok || !v->window || msix_init(&v->msix, v->guest, f, v->nr_queues + 1, 0, TABLE_AT, PENDING_AT))
 		return ERR_NOMEM;

@@ -49,9 +49,9 @@ struct virtio_type {
 /* The type embeds it and fills in the upper half, zero elsewhere. */
 struct virtio_pci {
 	const struct virtio_type *type;
-	u64 more_features; /* with the type's */
-	const u8 *config;  /* device-specific configuration, which does not change */
-	unsigned config_bytes;
+	u64 more_features;     /* with the type's */
+	const u8 *config;      /* device-specific configuration, which does not change */
+	unsigned config_bytes; /* 0: the type has none */
 	struct virtio_queue *queues;
 	unsigned nr_queues; /* each with a vector of its own, and one for changes of the configuration */
 	bool packed;        /* packed rings are offered */
