@@ -182,6 +182,14 @@ u64 wall_seconds(void);
 /* The same as the CMOS clock says it now; takes up to two milliseconds. The boot CPU, for checks. */
 u64 wall_seconds_by_cmos(void);
 
+/* ---- random bytes from the processor: RDSEED, else RDRAND (SDM vol. 1, 7.3.17) ---- */
+/* What keeps them from being used, NULL: nothing does. Takes some and looks at them, 100,000 cycles at most;
+ * before entropy_get(), at any time, on any CPU. */
+const char *entropy_test(void);
+/* A word, as the processor gives it. ERR_AGAIN: none after a bounded number of attempts, a few thousand
+ * cycles; ERR_NOTSUP: the source is broken, for good. Any CPU. */
+int entropy_get(u64 *word);
+
 /* ---- the operator's console ---- */
 /* Output streams. A stream's bytes are shown as they come while it is the foreground; otherwise a
  * line at a time behind "name| ". Lines of different streams and of the log never mix. The payer, until the

@@ -43,6 +43,21 @@ static inline u64 rdtsc(void)
 	return hi << 32 | lo;
 }
 
+/* A random word; false: there is none just now. Only where CPUID has the instruction. */
+static inline bool rdrand(u64 *word)
+{
+	bool ok;
+	__asm__ volatile("rdrand %0" : "=r"(*word), "=@ccc"(ok));
+	return ok;
+}
+
+static inline bool rdseed(u64 *word)
+{
+	bool ok;
+	__asm__ volatile("rdseed %0" : "=r"(*word), "=@ccc"(ok));
+	return ok;
+}
+
 static inline u64 xgetbv(u32 index)
 {
 	u32 lo, hi;

@@ -33,6 +33,17 @@ u32 (*fake_in)(u16 port, unsigned size);
 void (*fake_out)(u16 port, unsigned size, u32 value);
 unsigned fake_halts;
 
+/* A multiplicative sequence of full period: no two words in a row are equal. */
+static bool random_words(bool seed, u64 *word)
+{
+	static u64 x = 1;
+	(void)seed;
+	x = x * 6364136223846793005u + 1442695040888963407u;
+	*word = x ^ x >> 29;
+	return true;
+}
+bool (*fake_random)(bool seed, u64 *word) = random_words;
+
 WEAK void log_msg(enum log_level level, const char *fmt, ...)
 {
 	va_list ap;

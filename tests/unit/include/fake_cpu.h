@@ -36,4 +36,7 @@ extern void (*fake_msr_write)(u32 msr, u64 value);
 extern u32 (*fake_in)(u16 port, unsigned size);
 extern void (*fake_out)(u16 port, unsigned size, u32 value);
 
+/* RDSEED and RDRAND: the same words in each run, unless the test has its own. */
+extern bool (*fake_random)(bool seed, u64 *word);
+
 extern unsigned fake_halts; /* by sti_hlt_cli() */

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Found before include/x86_ops.h in unit tests: the same functions, but control and debug registers and
- * XCR0 are fields of fake_registers, CPUID may be the test's, and so may MSRs and I/O ports; HLT counts. */
+ * XCR0 are fields of fake_registers, CPUID may be the test's, and so may MSRs, I/O ports and random words; HLT
+ * counts. */
 #pragma once
 
 #include "fake_cpu.h"
 
 #define rdmsr real_rdmsr
+#define rdrand real_rdrand
+#define rdseed real_rdseed
 #define wrmsr real_wrmsr
 #define cpuid real_cpuid
 #define xgetbv real_xgetbv
@@ -43,6 +46,8 @@
 #undef outw
 #undef outl
 #undef rdmsr
+#undef rdrand
+#undef rdseed
 #undef wrmsr
 #undef cpuid
 #undef xgetbv
@@ -76,6 +81,16 @@ static inline void wrmsr(u32 msr, u64 value)
 {
 	if (fake_msr_write)
 		fake_msr_write(msr, value);
+}
+
+static inline bool rdrand(u64 *word)
+{
+	return fake_random(false, word);
+}
+
+static inline bool rdseed(u64 *word)
+{
+	return fake_random(true, word);
 }
 
 static inline struct cpuid_regs cpuid(u32 leaf, u32 subleaf)
