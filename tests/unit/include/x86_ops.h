@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Found before include/x86_ops.h in unit tests: the same functions, but control and debug registers and
- * XCR0 are fields of fake_registers, CPUID may be the test's, and so may MSRs, I/O ports and random words; HLT
- * counts. */
+ * XCR0 are fields of fake_registers, CPUID may be the test's, and so may MSRs, I/O ports and random words;
+ * HLT counts. */
 #pragma once
 
 #include "fake_cpu.h"
