@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a disk costs (M11, M80): the operations of one size and depth, one after the other over the disk. A
+ * point for each of `size=`, `depth=` and `op=`, which are lists as size=512,4096; `mode=` says which way
+ * (disk.h); `n=` operations each, 1000 if it is not there; after some to warm up.
+ *
+ * DISK mode op size depth: n operations, ticks of the TSC for all of them (on the test machine: instructions,
+ * Socle's included), how many of those the guest's own instructions are not, interrupts, exits by reason. */
+#include <socle/clock.h>
+
+#include "apic.h"
+#include "counters.h"
+#include "disk/disk.h"
+#include "hyper.h"
+#include "page.h"
+#include "print.h"
+#include "trap.h"
+
+#define WARM_UP 200U
+#define BUFFERS ((u64)8 << 20) /* bytes; larger requests of great depth share them */
+#define GIGA 1000000000U
+#define LONG 2000000000U /* ticks; a request takes less */
+
+static const struct disk_driver *const drivers[] = {&disk_virtio, &disk_packed};
+static const struct disk_driver *disk;
+static struct socle_vcpu_clock *record;
+static u8 *buffers;
+static u64 next_sector, sectors;
+
+/* The element after a list's comma; 0: there is none. */
+static u64 element(const char **list)
+{
+	u64 n = 0;
+
+	while (**list >= '0' && **list <= '9')
+		n = n * 10 + (u64)(*(*list)++ - '0');
+	if (**list == ',')
+		(*list)++;
+	return n;
+}
+
+static u64 ticks_of(u64 ns)
+{
+	/* So that no 128-bit division is needed. */
+	u64 ns_of_ticks = (u64)((unsigned __int128)GIGA * record->factor >> record->shift);
+
+	return ns * GIGA / ns_of_ticks;
+}
+
+static u64 hypervisor_ns(void)
+{
+	if (!record)
+		return 0;
+	hypercall(SOCLE_CALL_CLOCK_UPDATE, 0, 0);
+	return record->hypervisor_ns;
+}
+
+static void add(unsigned tag, bool write, u32 bytes)
+{
+	u32 count = bytes / DISK_SECTOR;
+
+	if (next_sector + count > sectors)
+		next_sector = 0;
+	disk->add(tag, write, next_sector, buffers + (u64)tag * bytes % BUFFERS, bytes);
+	next_sector += count;
+}
+
+/* Whatever has come back is put again at once, and told of together. False: an error, or none came. */
+static bool run(bool write, u32 bytes, unsigned depth, u64 n)
+{
+	u64 left = n, out = 0, begin = rdtsc();
+	bool ok = true;
+
+	for (unsigned tag = 0; tag < depth && left; tag++, left--, out++)
+		add(tag, write, bytes);
+	irq_enable();
+	disk->kick();
+	irq_disable();
+	while (out && ok && rdtsc() - begin < n * LONG) {
+		u64 again = 0;
+		for (unsigned tag; ok && disk->take(&tag, &ok); out--) {
+			if (!left)
+				continue;
+			add(tag, write, bytes);
+			left--;
+			again++;
+		}
+		out += again;
+		if (again) {
+			irq_enable();
+			disk->kick();
+			irq_disable();
+		} else if (out) {
+			__asm__ volatile("sti\n\thlt\n\tcli" ::: "memory");
+		}
+	}
+	return ok && !out;
+}
+
+static void point(bool write, u32 bytes, unsigned depth, u64 n)
+{
+	u64 ticks, hypervisor, interrupts;
+
+	if (!expect(run(write, bytes, depth, WARM_UP), "%s: requests of %u bytes fail", disk->mode, bytes))
+		return;
+	counters_snapshot();
+	hypervisor = hypervisor_ns();
+	interrupts = disk_interrupts;
+	ticks = rdtsc();
+	bool ok = run(write, bytes, depth, n);
+	ticks = rdtsc() - ticks;
+	interrupts = disk_interrupts - interrupts;
+	hypervisor = hypervisor_ns() - hypervisor;
+	counters_stop();
+	if (!expect(ok, "%s: requests of %u bytes fail", disk->mode, bytes))
+		return;
+	print("DISK mode=%s op=%s size=%u depth=%u ops=%lu ticks=%lu hypervisor=%lu interrupts=%lu exits=",
+	      disk->mode, write ? "write" : "read", bytes, depth, n, ticks, record ? ticks_of(hypervisor) : 0,
+	      interrupts);
+	counters_print_difference();
+	print("\n");
+}
+
+static bool has_op(const char *word)
+{
+	const char *text = test_option("op");
+	size_t n = strlen(word);
+
+	for (; text && *text && *text != ' '; text++)
+		if (!strncmp(text, word, n))
+			return true;
+	return !text && !strcmp(word, "read");
+}
+
+static void points(bool write, u64 n)
+{
+	const char *sizes = test_option("size");
+
+	for (u64 bytes; (bytes = element(&sizes));) {
+		const char *depths = test_option("depth");
+		for (u64 depth; (depth = element(&depths));)
+			if (expect(bytes <= DISK_BYTES_MAX && bytes % DISK_SECTOR == 0 &&
+				       depth <= DISK_DEPTH_MAX && bytes / DISK_SECTOR <= sectors,
+				   "size=%lu depth=%lu cannot be", bytes, depth))
+				point(write, (u32)bytes, (unsigned)depth, n);
+	}
+}
+
+static bool begin(void)
+{
+	const char *mode = test_option("mode");
+
+	for (unsigned i = 0; mode && i < ARRAY_SIZE(drivers); i++) {
+		size_t n = strlen(drivers[i]->mode);
+		if (!strncmp(mode, drivers[i]->mode, n) && (mode[n] == ' ' || !mode[n]))
+			disk = drivers[i];
+	}
+	if (!expect(disk && test_option("size") && test_option("depth"), "needs mode=, size= and depth="))
+		return false;
+	apic_init(apic_has_x2());
+	record = mem_alloc(1);
+	if (!hypercall_present() || hypercall(SOCLE_CALL_CLOCK_VCPU, (u64)record, 0))
+		record = NULL;
+	buffers = mem_alloc(BUFFERS / PAGE_SIZE);
+	return expect(buffers && disk->open(), "%s: no such disk", disk->mode);
+}
+
+static void disk_test(void)
+{
+	const char *count = test_option("n");
+	u64 n = count ? element(&count) : 1000;
+
+	if (!begin())
+		return;
+	sectors = disk->sectors();
+	if (has_op("read"))
+		points(false, n);
+	if (has_op("write"))
+		points(true, n);
+}
+
+const struct test guest_tests[] = {{"disk", disk_test, 0}};
+const unsigned guest_nr_tests = ARRAY_SIZE(guest_tests);

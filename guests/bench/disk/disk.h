@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A disk as the benchmark sees it, whichever way its requests take. */
+#pragma once
+
+#include "cpu.h"
+
+#define DISK_DEPTH_MAX 64
+#define DISK_BYTES_MAX ((u32)1 << 20)
+#define DISK_SECTOR 512u
+
+struct disk_driver {
+	const char *mode;
+	/* The first disk that it finds; false: none that it can drive. Completions come by an interrupt,
+	 * after which disk_interrupts has grown; interrupts are off. */
+	bool (*open)(void);
+	u64 (*sectors)(void);
+	/* tag: 0 to DISK_DEPTH_MAX - 1, none that is out. bytes: whole sectors, at most DISK_BYTES_MAX, one
+	 * to one mapped and in one piece. The device need not know of it before kick(). */
+	void (*add)(unsigned tag, bool write, u64 sector, void *data, u32 bytes);
+	void (*kick)(void);
+	/* One that has come back; false: none has, and an interrupt will tell of the next. */
+	bool (*take)(unsigned *tag, bool *ok);
+};
+
+extern volatile u64 disk_interrupts;
+
+extern const struct disk_driver disk_virtio, disk_packed;
+
+/* ---- configuration space ---- */
+/* Device and function of the first one; -1: none. */
+int disk_pci_find(u16 vendor, u16 device);
+u32 disk_pci_read(int devfn, unsigned offset); /* 32 bits, of which offset is a multiple of 4 */
+void disk_pci_write(int devfn, unsigned offset, u32 value);
