@@ -23,6 +23,7 @@
 #include "testdev.h"
 #include "uart.h"
 #include "virtio_blk.h"
+#include "virtio_rng.h"
 
 struct pc {
 	struct guest *guest;
@@ -40,6 +41,7 @@ struct pc {
 	struct debugport debug;
 	struct testdev test;
 	struct virtio_blk *disks[PC_MAX_DISKS];
+	struct virtio_rng *rng;
 	void *nics[PC_MAX_NICS];
 };
 
@@ -223,6 +225,13 @@ static int pc_add_nics(struct pc *pc)
 	return 0;
 }
 
+static int pc_add_rng(struct pc *pc)
+{
+	if (pc->config.rng)
+		pc->rng = virtio_rng_create(pc->guest, &pc->pci, PCI_DEVFN(PC_RNG_SLOT, 0), pc->config.group);
+	return pc->config.rng && !pc->rng ? ERR_NOMEM : 0;
+}
+
 struct pc *pc_create(struct guest *g, const struct pc_config *cfg)
 {
 	struct apic_sinks sinks = {.extint_ack = pic_ack, .eoi = ioapic_eoi, .nmi_source = ioapic_nmi_source};
@@ -240,7 +249,7 @@ struct pc *pc_create(struct guest *g, const struct pc_config *cfg)
 		pc_destroy(pc);
 		return NULL;
 	}
-	if (pc_register(pc) || pc_add_disks(pc) || pc_add_nics(pc)) {
+	if (pc_register(pc) || pc_add_disks(pc) || pc_add_nics(pc) || pc_add_rng(pc)) {
 		pc_destroy(pc);
 		return NULL;
 	}
@@ -258,7 +267,7 @@ u64 pc_usage(const struct pc *pc)
 		size += pc->disks[i] ? virtio_blk_usage(pc->disks[i]) : 0;
 	for (unsigned i = 0; i < pc->config.nr_nics; i++)
 		size += pc->nics[i] ? nic_types[pc->config.nics[i].model]->usage(pc->nics[i]) : 0;
-	return size;
+	return size + (pc->rng ? virtio_rng_usage(pc->rng) : 0);
 }
 
 void pc_disk_meters(const struct pc *pc, unsigned i, u64 *doorbells, u64 *interrupts)
@@ -274,6 +283,7 @@ void pc_destroy(struct pc *pc)
 		virtio_blk_destroy(pc->disks[i]);
 	for (unsigned i = 0; i < pc->config.nr_nics; i++)
 		nic_types[pc->config.nics[i].model]->destroy(pc->nics[i]);
+	virtio_rng_destroy(pc->rng);
 	pci_fini(&pc->pci);
 	pc_unregister(pc);
 	testdev_fini(&pc->test);
@@ -291,6 +301,8 @@ void pc_reset(struct pc *pc)
 		virtio_blk_reset(pc->disks[i]);
 	for (unsigned i = 0; i < pc->config.nr_nics; i++)
 		nic_types[pc->config.nics[i].model]->reset(pc->nics[i]);
+	if (pc->rng)
+		virtio_rng_reset(pc->rng);
 	pci_reset(&pc->pci);
 	if (pc->config.testdev)
 		testdev_reset(&pc->test);

@@ -3,6 +3,8 @@
  * all of them fit into memory. */
 #include "boot_load.h"
 #include "loader.h"
+#include "x86.h"
+#include "x86_ops.h"
 
 /* What the hypervisor itself uses at most, without VMs. */
 #define OVERHEAD_FIXED ((u64)16 << 20)
@@ -52,6 +54,18 @@ static EFI_STATUS check_kernel(struct loader *l, const struct config_vm *vm)
 	return refuse_key(l, EFI_UNSUPPORTED, &err);
 }
 
+/* What entropy_test() asks first. */
+static EFI_STATUS check_rng(struct loader *l, const struct config_vm *vm)
+{
+	struct config_error err;
+	if (!vm->rng || cpuid(CPUID_LEAF_EXT_FEATURES, 0).ebx & CPUID7_EBX_RDSEED ||
+	    cpuid(CPUID_LEAF_FEATURES, 0).ecx & CPUID1_ECX_RDRAND)
+		return EFI_SUCCESS;
+	config_error_at(&err, vm, "rng", NULL,
+			"this processor has neither RDSEED nor RDRAND: expected rng = off");
+	return refuse_key(l, EFI_UNSUPPORTED, &err);
+}
+
 /* VMs that start by themselves need their memory beside the others'; any VM must fit alone. */
 static EFI_STATUS check_memory(struct loader *l, const struct config_vm *vm, u64 total, u64 *taken)
 {
@@ -81,6 +95,8 @@ EFI_STATUS loader_check_vms(struct loader *l)
 	for (unsigned i = 0; i < l->config->nr_vms && !EFI_ERROR(status); i++) {
 		const struct config_vm *vm = &l->config->vms[i];
 		status = check_kernel(l, vm);
+		if (!EFI_ERROR(status))
+			status = check_rng(l, vm);
 		if (!EFI_ERROR(status))
 			status = check_memory(l, vm, total, &taken);
 	}

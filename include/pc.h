@@ -33,6 +33,8 @@ struct pc;
 #define PC_MAX_DISKS 4
 #define PC_DISK_SLOT 4 /* of the PCI bus; one for each disk */
 
+#define PC_RNG_SLOT 3
+
 /* A disk of the guest. */
 struct pc_disk {
 	struct block *disk; /* outlives the PC */
@@ -58,6 +60,7 @@ struct pc_config {
 	struct pc_nic nics[PC_MAX_NICS];
 	unsigned nr_nics;
 	bool testdev; /* ports and memory of a test device as well */
+	bool rng;     /* a virtio entropy device */
 	/* What the guest sends through COM1, and through the debug port 0xe9. Called on the CPU that
 	 * runs the guest, interrupts off. */
 	void (*console_output)(void *opaque, const u8 *buf, size_t n);

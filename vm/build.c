@@ -30,6 +30,7 @@ static int build_devices(struct vm *vm, u64 low, u64 high)
 	    .ram_high = high,
 	    .vcpus = vm->config->vcpus,
 	    .testdev = vm->config->testdev,
+	    .rng = vm->config->rng,
 	    .group = &vm->guest.group,
 	    .console_output = vm_console_output,
 	    .debug_output = vm_console_output,

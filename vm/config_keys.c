@@ -250,6 +250,7 @@ static const struct config_key vm_keys[] = {
     {"cmdline", "text", set_cmdline, VM(cmdline), .rest_of_line = true},
     {"console", "serial or none", set_word, words_console, VM(console)},
     {"autostart", EXPECT_BOOL, set_bool, VM(autostart)},
+    {"rng", EXPECT_BOOL, set_bool, VM(rng)},
     {"testdev", EXPECT_BOOL, set_bool, VM(testdev)},
     {"hypervisor", EXPECT_BOOL, set_bool, VM(hypervisor_cpuid)},
     {"weight", "a number from 1 to 65535", config_set_range, &range_weight, VM(weight)},
@@ -279,7 +280,8 @@ const struct config_key_table config_socle_keys = {
     "vid tpr_shadow vpid preemption_timer ept_1g ept_ad on_idle sched log_level"};
 const struct config_key_table config_vm_keys = {
     vm_keys, ARRAY_SIZE(vm_keys), "a [vm NAME] section",
-    "count vcpus memory pages kernel initrd module diskN cmdline console autostart testdev hypervisor weight "
+    "count vcpus memory pages kernel initrd module diskN cmdline console rng autostart testdev hypervisor "
+    "weight "
     "cap "
     "tenant pin warp warp_limit unwarp on_poweroff on_reboot on_crash"};
 const struct config_key_table config_tenant_keys = {tenant_keys, ARRAY_SIZE(tenant_keys),

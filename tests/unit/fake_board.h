@@ -33,6 +33,7 @@ static struct {
 	unsigned hides;
 	char console[256], debug[256];
 	unsigned console_n, debug_n, rooms;
+	bool rng;                          /* of the next PC */
 	struct block *disks[PC_MAX_DISKS]; /* of the next PC; none behind the first that is NULL */
 } board;
 
@@ -262,6 +263,7 @@ static inline struct pc *board_create(bool testdev)
 	    .ram_low = 64 << 20,
 	    .vcpus = 1,
 	    .testdev = testdev,
+	    .rng = board.rng,
 	    .console_output = board_console,
 	    .debug_output = board_debug,
 	    .console_room = board_room,

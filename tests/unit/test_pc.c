@@ -173,6 +173,34 @@ static void test_disks(void **state)
 	(void)state;
 }
 
+/* The entropy device: there where it is asked for, and taken away again. */
+static void test_rng(void **state)
+{
+	for (unsigned there = 0; there < 2; there++) {
+		pc_destroy(pc);
+		board.rng = there;
+		pc = board_create(false);
+		pc_bios_state(pc);
+		u64 usage = pc_usage(pc);
+		assert_int_equal(pci_config(PC_RNG_SLOT << 3, 0), there ? 0x10441af4 : ~0u);
+		assert_int_equal(pci_config(PC_RNG_SLOT << 3, 0x10), there ? 0xc0000000 : ~0u);
+		pc_reset(pc);
+		assert_int_equal(pci_config(PC_RNG_SLOT << 3, 0x10), there ? 0 : ~0u);
+		board.rng = false;
+		pc_destroy(pc);
+		pc = board_create(false);
+		assert_int_equal(usage > pc_usage(pc), there);
+	}
+	pc_destroy(pc);
+	board.rng = true;
+	board.fail_heap = 1;
+	assert_null(board_create(false));
+	assert_non_null(strstr(shim_last_log, "board: rng: no memory"));
+	assert_int_equal(board.heap_blocks, 0);
+	assert_int_equal(board.nr_ports + board.nr_mems, 0);
+	setup(state);
+}
+
 static void test_debug_ports(void **state)
 {
 	(void)state;
@@ -376,6 +404,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_map_is_documented, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_create_fails_clean, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_disks, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_rng, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_debug_ports, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_console, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_testdev_latch, setup, teardown),
