@@ -66,16 +66,23 @@ u64 sched_cpu_started(unsigned index)
 struct task_times task_times_at(const struct task *t, u64 now)
 {
 	struct task_times times;
-	u64 since;
+	u64 since, ticks;
 	enum task_state state;
+	i64 hypervisor;
 	u32 seq;
 	do {
 		seq = __atomic_load_n(&t->times_seq, __ATOMIC_ACQUIRE);
 		times = t->times;
 		since = t->since;
 		state = t->state;
+		hypervisor = __atomic_load_n(&t->hypervisor, __ATOMIC_RELAXED);
 	} while (!seq_same(&t->times_seq, seq));
-	ticks_add(&times, state, ticks_between(since, now));
+	ticks = ticks_between(since, now);
+	if (state == TASK_RUNNING && hypervisor > 0) {
+		times.hypervisor += MIN((u64)hypervisor, ticks);
+		ticks -= MIN((u64)hypervisor, ticks);
+	}
+	ticks_add(&times, state, ticks);
 	return times;
 }
 

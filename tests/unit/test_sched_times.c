@@ -153,6 +153,24 @@ static void hypervisor_time_is_told_apart(void **state)
 	sim_teardown();
 }
 
+/* Nobody else wants the CPU, so its state does not change for long. */
+static void hypervisor_time_shows_at_once(void **state)
+{
+	(void)state;
+	sim_setup("bvt", 1);
+	struct sim_task *t = sim_vcpu(sim_vm(256), 0, 0);
+	sim_run(10 * MS);
+	t->task.hypervisor += (i64)MS;
+	struct task_times times = task_times(&t->task);
+	assert_int_equal(times.hypervisor, MS);
+	assert_int_equal(times.run, 9 * MS);
+	t->task.hypervisor = (i64)SECOND; /* more than there was, or than none */
+	assert_int_equal(task_times(&t->task).run, 0);
+	t->task.hypervisor = -(i64)MS;
+	assert_int_equal(task_times(&t->task).run, 10 * MS);
+	sim_teardown();
+}
+
 /* What a handler took is within the exit that it came in, and is not the hypervisor's work for the task. */
 static void an_exit_is_charged_once(void **state)
 {
@@ -201,6 +219,7 @@ int main(void)
 	    cmocka_unit_test(who_is_interrupted_waits),
 	    cmocka_unit_test(the_rest_of_an_interrupt),
 	    cmocka_unit_test(hypervisor_time_is_told_apart),
+	    cmocka_unit_test(hypervisor_time_shows_at_once),
 	    cmocka_unit_test(an_exit_is_charged_once),
 	    cmocka_unit_test(an_interrupt_of_an_idle_cpu),
 	};
