@@ -86,6 +86,8 @@ static const struct pc_region pc_regions[] = {
 	{PORT, 0, 0xcfc, 4, 4, "pci-data", pci_data_read, pci_data_write, DEV(pci)},
 	{PORT, TEST, TESTDEV_IRQ_PORT, TESTDEV_IRQ_PORTS, 1, "test-irq",
 	 testdev_irq_read, testdev_irq_write, DEV(test)},
+	{PORT, TEST, TESTDEV_METER_PORT, TESTDEV_METER_PORTS, 4, "test-meter",
+	 testdev_meter_read, testdev_meter_write, DEV(test)},
 	{MEM, 0, PC_ECAM_BASE, PC_ECAM_SIZE, 4, "pci-ecam", pci_ecam_read, pci_ecam_write, DEV(pci)},
 	{MEM, 0, PC_IOAPIC_BASE, IOAPIC_LENGTH, 4, "ioapic", ioapic_read, ioapic_write, DEV(ioapic)},
 	{MEM, TEST, PC_TEST_MMIO_BASE, PC_TEST_MMIO_SIZE, 8, "test-memory",

@@ -42,6 +42,23 @@ void testdev_hide_write(void *opaque, u64 offset, unsigned size, u64 value)
 		log_debug("%s: test device: no RAM to hide at 0x%x", guest_name(t->guest), (u32)value);
 }
 
+u64 testdev_meter_read(void *opaque, u64 offset, unsigned size)
+{
+	const struct testdev *t = opaque;
+	u64 v = 0;
+
+	memcpy(&v, (const u8 *)&t->meter + offset, size);
+	return v;
+}
+
+void testdev_meter_write(void *opaque, u64 offset, unsigned size, u64 value)
+{
+	struct testdev *t = opaque;
+
+	if (offset == 0 && size == 4)
+		t->meter = guest_meter(t->guest, (u32)value);
+}
+
 u64 testdev_irq_read(void *opaque, u64 offset, unsigned size)
 {
 	(void)opaque, (void)offset, (void)size;
@@ -83,6 +100,7 @@ void testdev_reset(struct testdev *t)
 			irq_set(t->irq, i, false);
 	t->raised = 0;
 	memset(t->latch, 0, sizeof(t->latch));
+	t->meter = 0;
 	memset(t->memory, 0, PC_TEST_MMIO_SIZE);
 }
 

@@ -31,3 +31,12 @@ void guest_fail(struct guest *g, const char *fmt, ...) PRINTF(2, 3);
 const char *guest_name(const struct guest *g);
 struct gmem *guest_mem(struct guest *g);
 unsigned guest_vcpu_count(const struct guest *g);
+
+/* Meters of a VM, for benchmarks inside it: sums over its vCPUs since it began; TSC ticks of the host. Below
+ * GUEST_METER_EXITS: VM exits of that basic reason (SDM volume 3, appendix C). */
+#define GUEST_METER_EXITS 0x100u      /* of all reasons */
+#define GUEST_METER_RUN 0x101u        /* in the guest */
+#define GUEST_METER_HYPERVISOR 0x102u /* in the hypervisor, for a vCPU */
+#define GUEST_METER_BILLED 0x103u     /* in the hypervisor, for the VM beside its vCPUs: timers, say */
+/* 0 for what is not known. Up to now, the exit that goes on included. */
+u64 guest_meter(const struct guest *g, u32 which);

@@ -31,6 +31,8 @@ static struct {
 	u32 stop_code;
 	gpa_t hidden;
 	unsigned hides;
+	u64 meter;
+	u32 meter_asked;
 	char console[256], debug[256];
 	unsigned console_n, debug_n, rooms;
 	bool rng;                          /* of the next PC */
@@ -197,6 +199,13 @@ int gmem_hide(struct gmem *m, gpa_t gpa)
 	board.hidden = gpa;
 	board.hides++;
 	return gpa < 16 << 20 ? 0 : ERR_FAULT;
+}
+
+u64 guest_meter(const struct guest *g, u32 which)
+{
+	BOARD_CHECK(g == BOARD_GUEST);
+	board.meter_asked = which;
+	return board.meter;
 }
 
 /* Virtqueues find no RAM at all here: their tests have a board of their own. */

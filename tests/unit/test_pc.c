@@ -47,10 +47,10 @@ static void test_map(void **state)
 	static const struct {
 		u64 first, last;
 		bool test;
-	} ports[] = {{0x20, 0x21, 0},   {0x40, 0x43, 0},   {0x60, 0x61, 0},    {0x64, 0x64, 0},
-		     {0x70, 0x71, 0},   {0x92, 0x92, 0},   {0xa0, 0xa1, 0},    {0xe0, 0xe7, 1},
-		     {0xe9, 0xe9, 0},   {0xf4, 0xf7, 0},   {0x3f8, 0x3ff, 0},  {0x4d0, 0x4d1, 0},
-		     {0x600, 0x60b, 0}, {0xcf8, 0xcff, 0}, {0x2000, 0x2017, 1}};
+	} ports[] = {{0x20, 0x21, 0},   {0x40, 0x43, 0},   {0x60, 0x61, 0},     {0x64, 0x64, 0},
+		     {0x70, 0x71, 0},   {0x92, 0x92, 0},   {0xa0, 0xa1, 0},     {0xe0, 0xe7, 1},
+		     {0xe9, 0xe9, 0},   {0xf4, 0xf7, 0},   {0x3f8, 0x3ff, 0},   {0x4d0, 0x4d1, 0},
+		     {0x600, 0x60b, 0}, {0xcf8, 0xcff, 0}, {0x2000, 0x2017, 1}, {0x2020, 0x2027, 1}};
 	static const u64 mems[] = {0xe0000000, 0xfec00000};
 
 	(void)state;
@@ -267,6 +267,21 @@ static void test_testdev_hide(void **state)
 	assert_int_equal(board_read(false, 0xe4, 4), 0xffffffff);
 }
 
+static void test_testdev_meter(void **state)
+{
+	(void)state;
+	board.meter = 0x1122334455667788;
+	board_write(false, 0x2020, 4, 0x102);
+	assert_int_equal(board.meter_asked, 0x102);
+	board.meter = 0; /* as it was when it was taken */
+	assert_int_equal(board_read(false, 0x2020, 4), 0x55667788);
+	assert_int_equal(board_read(false, 0x2024, 4), 0x11223344);
+	board_write(false, 0x2024, 4, 1);
+	board_write(false, 0x2020, 2, 2);
+	assert_int_equal(board.meter_asked, 0x102);
+	assert_int_equal(board_read(false, 0x2020, 4), 0x55667788);
+}
+
 static void test_testdev_memory(void **state)
 {
 	(void)state;
@@ -409,6 +424,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_console, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_testdev_latch, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_testdev_hide, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_testdev_meter, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_testdev_memory, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_testdev_lines, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_timer_wiring, setup, teardown),
