@@ -33,6 +33,8 @@ struct lapic {
 	u32 id;
 	bool bsp;
 	bool software_enabled;
+	bool eoi_offered;        /* the guest may end what is in service by KVM's word; see vcpu/pv_eoi.c */
+	u64 pv_eoi;              /* as the guest wrote it to KVM's MSR */
 	u8 irr_words, isr_words; /* bit n: 32-bit word n is not zero; unused with hw_vid */
 	/* Written by any CPU. */
 	bool extint_line;    /* INTR of the 8259 pair */
@@ -90,12 +92,18 @@ void lapic_cr8_write(struct lapic *l, u8 value);
 /* Any CPU, any context. */
 void lapic_post(struct lapic *l, u8 vector, bool level);
 void lapic_sync_posted(struct lapic *l);
-/* Moves what was posted into IRR and TMR. */
+/* Whether the guest has ended the interrupt that it was offered to end by KVM's word. */
+void lapic_settle_eoi(struct lapic *l);
+/* Moves what was posted into IRR and TMR, and takes out of the ISR what the guest has ended. */
 static inline void lapic_sync(struct lapic *l)
 {
 	if (unlikely(__atomic_load_n(&l->pir_summary, __ATOMIC_RELAXED)))
 		lapic_sync_posted(l);
+	if (unlikely(l->eoi_offered))
+		lapic_settle_eoi(l);
 }
+/* KVM's MSR. ERR_INVAL, ERR_FAULT: #GP. */
+int lapic_pv_eoi_write(struct lapic *l, u64 value);
 int lapic_highest_irr(const struct lapic *l); /* -1: none */
 int lapic_highest_isr(const struct lapic *l);
 u8 lapic_ppr(const struct lapic *l);

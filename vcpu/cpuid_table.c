@@ -34,8 +34,9 @@
 	 CPUID80_1_EDX_LM)
 #define SOCLE_FEATURES (SOCLE_FEATURE_CLOCK | SOCLE_FEATURE_ALARM | SOCLE_FEATURE_EVENT)
 /* Of KVM's feature bits (Linux, Documentation/virt/kvm/x86/cpuid.rst): no delay is needed after I/O, clock by
- * MSRs 0x4b564d00 and 01 that is the same for all vCPUs, steal time (vcpu/kvm.c). */
-#define KVM_FEATURES (1u << 1 | 1u << 3 | 1u << 5 | CPUIDKVM_EAX_STABLE)
+ * MSRs 0x4b564d00 and 01 that is the same for all vCPUs, steal time (vcpu/kvm.c), the end of interrupts by
+ * MSR 0x4b564d04 (vcpu/pv_eoi.c). */
+#define KVM_FEATURES (1u << 1 | 1u << 3 | 1u << 5 | 1u << 6 | CPUIDKVM_EAX_STABLE)
 #define ALL 0xffffffffu
 #define XCR0_LOW (XCR0_X87 | XCR0_SSE | XCR0_AVX | XCR0_OPMASK | XCR0_ZMM_HI256 | XCR0_HI16_ZMM)
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The part of KVM's interface that unmodified kernels use for time: wall clock, system time and steal time
- * by MSRs 0x4b564d00, 01 and 03. The layouts are KVM's (Linux, Documentation/virt/kvm/x86/msr.rst). What else
- * KVM has is not in the feature bits, so a kernel does not ask for it. */
+/* The part of KVM's interface that unmodified kernels use, for time: wall clock, system time and steal time
+ * by MSRs 0x4b564d00, 01 and 03, and for the end of interrupts by 04 (pv_eoi.c). The layouts are KVM's
+ * (Linux, Documentation/virt/kvm/x86/msr.rst). What else KVM has is not in the feature bits, so a kernel does
+ * not ask for it. */
 #include "clock.h"
 #include "exit.h"
 #include "msr.h"
@@ -9,6 +10,7 @@
 #define KVM_MSR_WALL_CLOCK 0x4b564d00u
 #define KVM_MSR_SYSTEM_TIME 0x4b564d01u
 #define KVM_MSR_STEAL_TIME 0x4b564d03u
+#define KVM_MSR_EOI 0x4b564d04u
 #define KVM_ENABLE BIT(0)
 #define KVM_STEAL_RESERVED ((u64)0x3e) /* bits 5:1 */
 
@@ -190,10 +192,25 @@ static int steal_time_write(struct vcpu *v, u32 msr, u64 value)
 	return 0;
 }
 
+/* ---- the end of interrupts ---- */
+static int eoi_read(struct vcpu *v, u32 msr, u64 *value)
+{
+	(void)msr;
+	*value = v->lapic.pv_eoi;
+	return kvm_hidden(v) ? ERR_NOENT : 0;
+}
+
+static int eoi_write(struct vcpu *v, u32 msr, u64 value)
+{
+	(void)msr;
+	return kvm_hidden(v) ? ERR_NOENT : lapic_pv_eoi_write(&v->lapic, value);
+}
+
 static const struct msr_row kvm_rows[] = {
     {KVM_MSR_WALL_CLOCK, KVM_MSR_WALL_CLOCK, 0, wall_clock_read, wall_clock_write, "KVM wall clock"},
     {KVM_MSR_SYSTEM_TIME, KVM_MSR_SYSTEM_TIME, 0, system_time_read, system_time_write, "KVM system time"},
     {KVM_MSR_STEAL_TIME, KVM_MSR_STEAL_TIME, 0, steal_time_read, steal_time_write, "KVM steal time"},
+    {KVM_MSR_EOI, KVM_MSR_EOI, 0, eoi_read, eoi_write, "KVM end of interrupt"},
 };
 
 const struct msr_row *kvm_msr_find(u32 msr)

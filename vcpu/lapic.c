@@ -216,6 +216,8 @@ void lapic_accept(struct lapic *l, u8 vector)
 
 	lapic_clear_bit(l, LAPIC_IRR, vector, &l->irr_words);
 	lapic_set_reg(l, isr, lapic_reg(l, isr) | 1u << vector % 32);
+	if (unlikely(l->pv_eoi & 1) && !l->isr_words)
+		lapic_offer_eoi(l, vector);
 	l->isr_words |= (u8)(1u << vector / 32);
 }
 
@@ -227,13 +229,13 @@ void lapic_eoi_broadcast(struct lapic *l, u8 vector)
 		sinks->eoi(sinks->eoi_opaque, vector);
 }
 
-void lapic_eoi(struct lapic *l)
+bool lapic_end_of_interrupt(struct lapic *l)
 {
 	int vector;
 
 	if (likely(!l->hw_vid)) {
 		if (!l->isr_words)
-			return;
+			return false;
 		u32 word = bit_last(l->isr_words), offset = BITMAP_WORD(LAPIC_ISR, word);
 		u32 bits = lapic_reg(l, offset), bit = bit_last(bits);
 		bits &= ~(1u << bit);
@@ -244,13 +246,24 @@ void lapic_eoi(struct lapic *l)
 	} else {
 		vector = lapic_highest_isr(l);
 		if (vector < 0)
-			return;
+			return false;
 		lapic_clear_bit(l, LAPIC_ISR, (unsigned)vector, &l->isr_words);
 	}
 	l->isr_changed = true;
 	if (unlikely(l->level[vector / 64] & BIT(vector % 64)))
 		lapic_eoi_broadcast(l, (u8)vector);
-	lapic_recheck(l);
+	return true;
+}
+
+void lapic_eoi(struct lapic *l)
+{
+	if (unlikely(l->eoi_offered)) { /* by this write instead, or for the one before */
+		lapic_settle_eoi(l);
+		if (l->eoi_offered)
+			lapic_withdraw_eoi(l);
+	}
+	if (lapic_end_of_interrupt(l))
+		lapic_recheck(l);
 }
 
 /* ---- the 8259 pair ---- */
@@ -294,6 +307,7 @@ void lapic_reset_registers(struct lapic *l)
 	__atomic_store_n(&l->extint_message, false, __ATOMIC_RELAXED);
 	__atomic_store_n(&l->software_enabled, false, __ATOMIC_RELAXED);
 	l->irr_words = l->isr_words = 0;
+	l->eoi_offered = false;
 	l->isr_changed = true;
 	lapic_set_reg(l, LAPIC_VERSION, LAPIC_VERSION_VALUE);
 	lapic_set_reg(l, LAPIC_DFR, ~0u);
@@ -308,11 +322,13 @@ void lapic_reset(struct lapic *l)
 	u64 base = LAPIC_BASE_DEFAULT | LAPIC_BASE_ENABLE | (l->bsp ? LAPIC_BASE_BSP : 0);
 
 	__atomic_store_n(&l->base, base, __ATOMIC_RELAXED);
+	l->pv_eoi = 0;
 	lapic_reset_registers(l);
 }
 
 void lapic_init_signal(struct lapic *l)
 {
+	l->pv_eoi = 0;
 	lapic_reset_registers(l);
 	lapic_recheck(l);
 }
@@ -355,6 +371,10 @@ void lapic_virtual_wire(struct lapic *l)
 
 void lapic_set_hw_vid(struct lapic *l, bool on)
 {
+	if (l->eoi_offered)
+		lapic_settle_eoi(l);
+	if (l->eoi_offered)
+		lapic_withdraw_eoi(l);
 	l->irr_words = lapic_words_in_use(l, LAPIC_IRR);
 	l->isr_words = lapic_words_in_use(l, LAPIC_ISR);
 	l->hw_vid = on;

@@ -141,8 +141,10 @@ static const struct lapic_register {
 };
 
 /* ---- xAPIC mode ---- */
-static u32 register_read(const struct lapic *l, u32 offset)
+static u32 register_read(struct lapic *l, u32 offset)
 {
+	if (unlikely(l->eoi_offered))
+		lapic_settle_eoi(l);
 	if (unlikely(offset == LAPIC_TIMER_CURRENT))
 		return lapic_timer_current(l);
 	if (unlikely(offset == LAPIC_PPR))

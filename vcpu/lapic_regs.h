@@ -96,6 +96,13 @@ void lapic_error(struct lapic *l, u32 esr_bit);        /* any CPU */
 void lapic_lvt_raise(struct lapic *l, u32 lvt_offset); /* any CPU */
 void lapic_recheck(struct lapic *l);                   /* priorities fell: is something deliverable now? */
 
+/* The interrupt of highest priority leaves the ISR; nothing is looked at again. False: there is none. */
+bool lapic_end_of_interrupt(struct lapic *l);
+
+/* pv_eoi.c */
+void lapic_offer_eoi(struct lapic *l, u8 vector); /* alone in the ISR; not with hw_vid */
+void lapic_withdraw_eoi(struct lapic *l);
+
 /* lapic_regs.c */
 void lapic_mode_registers(struct lapic *l); /* what follows from IA32_APIC_BASE and the APIC id */
 

@@ -38,3 +38,4 @@ void nmi_blocking_test(void);
 void one_shot_test(void);
 void periodic_test(void);
 void deadline_test(void);
+void pv_eoi_test(void);

@@ -89,6 +89,7 @@ BOTH(nmi_blocking)
 BOTH(one_shot)
 BOTH(periodic)
 BOTH(deadline)
+BOTH(pv_eoi)
 
 static void x2_reserved_x2(void)
 {
@@ -110,6 +111,7 @@ const struct test guest_tests[] = {
     {"one-shot-x", one_shot_x, 0},
     {"periodic-x", periodic_x, 0},
     {"deadline-x", deadline_x, 0},
+    {"pv-eoi-x", pv_eoi_x, 0},
     {"registers-x2", registers_x2, 0},
     {"errors-x2", errors_x2, 0},
     {"reserved-x2", x2_reserved_x2, 0},
@@ -125,6 +127,7 @@ const struct test guest_tests[] = {
     {"one-shot-x2", one_shot_x2, 0},
     {"periodic-x2", periodic_x2, 0},
     {"deadline-x2", deadline_x2, 0},
+    {"pv-eoi-x2", pv_eoi_x2, 0},
     {"modes", modes_test, 0},
 };
 const unsigned guest_nr_tests = ARRAY_SIZE(guest_tests);

@@ -397,7 +397,7 @@ static void kvm_bad_test(void)
 	expect_vector(wrmsr_try(KVM_TIME, 0), NO_FAULT, "off");
 	expect_vector(wrmsr_try(KVM_STEAL, 0), NO_FAULT, "off");
 	/* What is not in the feature bits is not there. */
-	for (u32 msr = 0x4b564d04; msr < 0x4b564d10; msr++)
+	for (u32 msr = 0x4b564d05; msr < 0x4b564d10; msr++)
 		expect_vector(rdmsr_try(msr, &value), VEC_GP, "MSR that is not offered");
 	expect_vector(rdmsr_try(0x4b564d02, &value), VEC_GP, "MSR that is not offered");
 	expect_vector(wrmsr_try(0x12, (u64)ram | 1), VEC_GP, "the old system time MSR");
