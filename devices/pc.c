@@ -23,6 +23,7 @@
 #include "testdev.h"
 #include "uart.h"
 #include "virtio_blk.h"
+#include "virtio_console.h"
 #include "virtio_rng.h"
 
 struct pc {
@@ -42,6 +43,7 @@ struct pc {
 	struct testdev test;
 	struct virtio_blk *disks[PC_MAX_DISKS];
 	struct virtio_rng *rng;
+	struct virtio_console *console;
 	void *nics[PC_MAX_NICS];
 };
 
@@ -227,6 +229,20 @@ static int pc_add_nics(struct pc *pc)
 	return 0;
 }
 
+static int pc_add_console(struct pc *pc)
+{
+	const struct pc_config *cfg = &pc->config;
+	const struct virtio_console_setup setup = {.output = cfg->console_output,
+						   .room = cfg->console_room,
+						   .opaque = cfg->opaque,
+						   .group = cfg->group};
+
+	if (cfg->virtio_console)
+		pc->console =
+		    virtio_console_create(pc->guest, &pc->pci, PCI_DEVFN(PC_CONSOLE_SLOT, 0), &setup);
+	return cfg->virtio_console && !pc->console ? ERR_NOMEM : 0;
+}
+
 static int pc_add_rng(struct pc *pc)
 {
 	if (pc->config.rng)
@@ -251,7 +267,7 @@ struct pc *pc_create(struct guest *g, const struct pc_config *cfg)
 		pc_destroy(pc);
 		return NULL;
 	}
-	if (pc_register(pc) || pc_add_disks(pc) || pc_add_nics(pc) || pc_add_rng(pc)) {
+	if (pc_register(pc) || pc_add_disks(pc) || pc_add_nics(pc) || pc_add_console(pc) || pc_add_rng(pc)) {
 		pc_destroy(pc);
 		return NULL;
 	}
@@ -269,6 +285,7 @@ u64 pc_usage(const struct pc *pc)
 		size += pc->disks[i] ? virtio_blk_usage(pc->disks[i]) : 0;
 	for (unsigned i = 0; i < pc->config.nr_nics; i++)
 		size += pc->nics[i] ? nic_types[pc->config.nics[i].model]->usage(pc->nics[i]) : 0;
+	size += pc->console ? virtio_console_usage(pc->console) : 0;
 	return size + (pc->rng ? virtio_rng_usage(pc->rng) : 0);
 }
 
@@ -285,6 +302,7 @@ void pc_destroy(struct pc *pc)
 		virtio_blk_destroy(pc->disks[i]);
 	for (unsigned i = 0; i < pc->config.nr_nics; i++)
 		nic_types[pc->config.nics[i].model]->destroy(pc->nics[i]);
+	virtio_console_destroy(pc->console);
 	virtio_rng_destroy(pc->rng);
 	pci_fini(&pc->pci);
 	pc_unregister(pc);
@@ -303,6 +321,8 @@ void pc_reset(struct pc *pc)
 		virtio_blk_reset(pc->disks[i]);
 	for (unsigned i = 0; i < pc->config.nr_nics; i++)
 		nic_types[pc->config.nics[i].model]->reset(pc->nics[i]);
+	if (pc->console)
+		virtio_console_reset(pc->console);
 	if (pc->rng)
 		virtio_rng_reset(pc->rng);
 	pci_reset(&pc->pci);
@@ -342,7 +362,7 @@ void pc_bios_state(struct pc *pc)
 
 size_t pc_console_input(struct pc *pc, const u8 *buf, size_t n)
 {
-	return uart_input(&pc->com1, buf, n);
+	return pc->console ? virtio_console_input(pc->console, buf, n) : uart_input(&pc->com1, buf, n);
 }
 
 void pc_power_button(struct pc *pc)

@@ -23,7 +23,7 @@
 
 enum on_idle { ON_IDLE_POWEROFF, ON_IDLE_WAIT };
 enum on_event { ON_EVENT_DESTROY, ON_EVENT_RESTART, ON_EVENT_PRESERVE };
-enum console_kind { CONSOLE_SERIAL, CONSOLE_NONE };
+enum console_kind { CONSOLE_SERIAL, CONSOLE_VIRTIO, CONSOLE_NONE };
 
 /* Optional VT-x features; each is used where the processor has it unless its key says off. */
 struct config_features {
@@ -129,7 +129,8 @@ int config_parse(struct config *c, const char *text, size_t length, struct confi
  * keys that repeat; NULL where the key names no file. */
 void config_error_at(struct config_error *err, const struct config_vm *vm, const char *key, const char *path,
 		     const char *fmt, ...) PRINTF(5, 6);
-/* The word for it. */
+/* The words for them. */
+const char *config_console_word(enum console_kind kind);
 const char *config_disk_word(enum disk_model model);
 const char *config_net_word(enum net_model model);
 /* "FILE:LINE: KEY: TEXT" into buf. */

@@ -33,6 +33,7 @@ struct pc;
 #define PC_MAX_DISKS 4
 #define PC_DISK_SLOT 4 /* of the PCI bus; one for each disk */
 
+#define PC_CONSOLE_SLOT 2
 #define PC_RNG_SLOT 3
 
 /* A disk of the guest. */
@@ -59,10 +60,12 @@ struct pc_config {
 	unsigned nr_disks;
 	struct pc_nic nics[PC_MAX_NICS];
 	unsigned nr_nics;
-	bool testdev; /* ports and memory of a test device as well */
-	bool rng;     /* a virtio entropy device */
-	/* What the guest sends through COM1, and through the debug port 0xe9. Called on the CPU that
-	 * runs the guest, interrupts off. */
+	bool testdev;        /* ports and memory of a test device as well */
+	bool rng;            /* a virtio entropy device */
+	bool virtio_console; /* one that pc_console_input() is for, in COM1's place */
+	/* What the guest sends through COM1 and a virtio console, and through the debug port 0xe9. Called
+	 * with interrupts off; of the virtio console by any CPU, by the others on the one that runs the
+	 * guest. */
 	void (*console_output)(void *opaque, const u8 *buf, size_t n);
 	void (*debug_output)(void *opaque, const u8 *buf, size_t n);
 	/* After pc_console_input() took less than it was given: there is room again. May call
@@ -87,6 +90,6 @@ void pc_reset(struct pc *pc);
 /* After pc_create() or pc_reset(): programs PIC, PIT and CMOS as a PC BIOS leaves them for what it boots. */
 void pc_bios_state(struct pc *pc);
 
-/* Bytes typed for the guest: returns how many its UART took (0..n). */
+/* Bytes typed for the guest: returns how many its UART or virtio console took (0..n). */
 size_t pc_console_input(struct pc *pc, const u8 *buf, size_t n);
 void pc_power_button(struct pc *pc);

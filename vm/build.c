@@ -31,6 +31,7 @@ static int build_devices(struct vm *vm, u64 low, u64 high)
 	    .vcpus = vm->config->vcpus,
 	    .testdev = vm->config->testdev,
 	    .rng = vm->config->rng,
+	    .virtio_console = vm->config->console == CONSOLE_VIRTIO,
 	    .group = &vm->guest.group,
 	    .console_output = vm_console_output,
 	    .debug_output = vm_console_output,

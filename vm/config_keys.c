@@ -197,7 +197,14 @@ static const struct word words_on_idle[] = {
 static const struct word words_log_level[] = {
     {"error", LOG_ERROR}, {"warn", LOG_WARN}, {"info", LOG_INFO}, {"debug", LOG_DEBUG}, {NULL, 0}};
 static const struct word words_pages[] = {{"4k", 0}, {"2M", 9}, {"1G", 18}, {NULL, 0}};
-static const struct word words_console[] = {{"serial", CONSOLE_SERIAL}, {"none", CONSOLE_NONE}, {NULL, 0}};
+static const struct word words_console[] = {
+    {"serial", CONSOLE_SERIAL}, {"virtio", CONSOLE_VIRTIO}, {"none", CONSOLE_NONE}, {NULL, 0}};
+
+const char *config_console_word(enum console_kind kind)
+{
+	return words_console[kind].name;
+}
+
 static const struct word words_event[] = {
     {"destroy", ON_EVENT_DESTROY}, {"restart", ON_EVENT_RESTART}, {"preserve", ON_EVENT_PRESERVE}, {NULL, 0}};
 
@@ -248,7 +255,7 @@ static const struct config_key vm_keys[] = {
     {"net3", EXPECT_NET, config_set_net, VM(nets[2])},
     {"net4", EXPECT_NET, config_set_net, VM(nets[3])},
     {"cmdline", "text", set_cmdline, VM(cmdline), .rest_of_line = true},
-    {"console", "serial or none", set_word, words_console, VM(console)},
+    {"console", "serial, virtio or none", set_word, words_console, VM(console)},
     {"autostart", EXPECT_BOOL, set_bool, VM(autostart)},
     {"rng", EXPECT_BOOL, set_bool, VM(rng)},
     {"testdev", EXPECT_BOOL, set_bool, VM(testdev)},

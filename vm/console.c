@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The guests' consoles: each guest's COM1 is one stream on the operator's terminal; what is typed goes
- * to the guest in the foreground, as fast as its UART takes it. Order of locks: a console's, then its
- * UART's, then the operator console's in host/. */
+/* The guests' consoles: each guest's COM1 and virtio console are one stream on the operator's terminal; what
+ * is typed goes to the guest in the foreground, as fast as its UART or virtio console takes it. Order of
+ * locks: a console's, then its device's, then the operator console's in host/. */
 #include "host.h"
 #include "keys.h"
 #include "monitor.h"
@@ -39,7 +39,7 @@ static void say(const char *text)
 
 /* ---- input ---- */
 
-/* Hands over what the guest's UART has room for. With the lock. */
+/* Hands over what the guest's UART or virtio console has room for. With the lock. */
 static void input_drain(struct vm_console *c)
 {
 	for (;;) {
@@ -50,7 +50,7 @@ static void input_drain(struct vm_console *c)
 		size_t taken = pc_console_input(c->pc, buf, n);
 		ring_drop(&c->input, taken);
 		if (taken < n)
-			return; /* the UART remembers, and vm_console_room() follows */
+			return; /* the device remembers, and vm_console_room() follows */
 	}
 	c->overflow = false;
 }

@@ -35,7 +35,7 @@ static struct {
 	u32 meter_asked;
 	char console[256], debug[256];
 	unsigned console_n, debug_n, rooms;
-	bool rng;                          /* of the next PC */
+	bool rng, virtio_console;          /* of the next PC */
 	struct block *disks[PC_MAX_DISKS]; /* of the next PC; none behind the first that is NULL */
 } board;
 
@@ -273,6 +273,7 @@ static inline struct pc *board_create(bool testdev)
 	    .vcpus = 1,
 	    .testdev = testdev,
 	    .rng = board.rng,
+	    .virtio_console = board.virtio_console,
 	    .console_output = board_console,
 	    .debug_output = board_debug,
 	    .console_room = board_room,

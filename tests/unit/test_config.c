@@ -101,6 +101,14 @@ static void test_words(void **state)
 		accept(text);
 		assert_false(c.vms[0].autostart);
 	}
+	for (unsigned i = CONSOLE_SERIAL; i <= CONSOLE_NONE; i++) {
+		snprintf(text, sizeof(text), VM_HEAD "console = %s\n",
+			 config_console_word((enum console_kind)i));
+		accept(text);
+		assert_int_equal(c.vms[0].console, i);
+	}
+	refuse(VM_HEAD "console = hvc0\n", 4, "console",
+	       "bad value \"hvc0\": expected serial, virtio or none");
 	accept(VM_HEAD);
 	assert_false(c.vms[0].rng);
 	accept(VM_HEAD "rng = yes\n");
@@ -162,7 +170,7 @@ static void test_bad_values(void **state)
 	refuse("[socle]\non_idle = sleep\n", 2, "on_idle", "expected poweroff or wait");
 	refuse("[socle]\nlog_level = 3\n", 2, "log_level", "expected error, warn, info or debug");
 	refuse(VM_HEAD "pages = 8k\n", 4, "pages", "bad value \"8k\": expected 4k, 2M or 1G");
-	refuse(VM_HEAD "console = vga\n", 4, "console", "expected serial or none");
+	refuse(VM_HEAD "console = vga\n", 4, "console", "expected serial, virtio or none");
 	refuse(VM_HEAD "on_crash = coredump\n", 4, "on_crash", "expected destroy, restart or preserve");
 	refuse(VM_HEAD "vcpus = 0\n", 4, "vcpus", "expected a number from 1 to 16");
 	refuse(VM_HEAD "vcpus = 17\n", 4, "vcpus", "expected a number from 1 to 16");

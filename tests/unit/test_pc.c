@@ -237,6 +237,35 @@ static void test_console(void **state)
 	assert_int_equal(pc_console_input(pc, text, 1), 1);
 }
 
+/* In COM1's place for what is typed; what comes from there is shown still. */
+static void test_virtio_console(void **state)
+{
+	u64 without = ~0ull;
+	for (unsigned there = 0; there < 2; there++) {
+		pc_destroy(pc);
+		board.virtio_console = there;
+		pc = board_create(false);
+		pc_bios_state(pc);
+		assert_int_equal(pci_config(PC_CONSOLE_SLOT << 3, 0), there ? 0x10431af4 : ~0u);
+		board.console_n = 0;
+		outb(0x3f8, 'A');
+		assert_int_equal(board.console_n, 1);
+		/* Without a driver it takes nothing, and COM1 gets nothing. */
+		assert_int_equal(pc_console_input(pc, (const u8 *)"x", 1), !there);
+		assert_int_equal(inb(0x3fd) & 1, !there);
+		pc_reset(pc);
+		assert_int_equal(pci_config(PC_CONSOLE_SLOT << 3, 0x10), there ? 0 : ~0u);
+		assert_int_equal(pc_usage(pc) > without, there);
+		without = pc_usage(pc);
+	}
+	pc_destroy(pc);
+	board.fail_heap = 1;
+	assert_null(board_create(false));
+	assert_non_null(strstr(shim_last_log, "board: no memory for a virtio console"));
+	assert_int_equal(board.heap_blocks, 0);
+	setup(state);
+}
+
 static void test_testdev_latch(void **state)
 {
 	(void)state;
@@ -420,6 +449,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_create_fails_clean, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_disks, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_rng, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_virtio_console, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_debug_ports, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_console, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_testdev_latch, setup, teardown),

@@ -1,0 +1,613 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The virtio console against a driver written from virtio 1.2, 5.3, with split and packed rings: every byte
+ * arrives, once and in order, both ways, however slow the other end is; what a flood takes of a CPU is
+ * bounded (M42); and bad drivers (M67) have their end. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "devices/virtio_console.h"
+#include "virtio_board.h"
+
+#define QUEUE 0x8000ull   /* of input */
+#define QUEUE2 0x10000ull /* of output */
+#define DATA 0x20000ull
+#define RINGS (VIRTIO_F_VERSION_1 | VIRTIO_F_INDIRECT_DESC | VIRTIO_F_EVENT_IDX)
+#define SHOWN_MAX (1u << 20)
+
+static struct virtio_console *console;
+static struct driver rx, tx;
+
+/* ---- the other end ---- */
+static u8 shown[SHOWN_MAX];
+static u32 nr_shown, largest, outputs;
+static u64 byte_ticks;   /* what one costs */
+static u8 waiting[4096]; /* input outside */
+static u32 nr_waiting, first_waiting, rooms;
+static void (*meanwhile)(void); /* while bytes leave */
+
+static void output(void *opaque, const u8 *buf, size_t n)
+{
+	assert_ptr_equal(opaque, &board);
+	assert_true(n > 0 && nr_shown + n <= SHOWN_MAX);
+	memcpy(shown + nr_shown, buf, n);
+	nr_shown += (u32)n;
+	largest = MAX(largest, (u32)n);
+	outputs++;
+	shim_tsc += n * byte_ticks;
+	if (meanwhile)
+		meanwhile();
+}
+
+static void drain(void)
+{
+	u32 n = (u32)virtio_console_input(console, waiting + first_waiting, nr_waiting - first_waiting);
+
+	assert_true(first_waiting + n <= nr_waiting);
+	first_waiting += n;
+}
+
+static void room(void *opaque)
+{
+	assert_ptr_equal(opaque, &board);
+	rooms++;
+	drain();
+}
+
+static void type(u32 n)
+{
+	assert_true(nr_waiting + n <= sizeof(waiting));
+	for (u32 i = 0; i < n; i++, nr_waiting++)
+		waiting[nr_waiting] = (u8)(nr_waiting * 7 + nr_waiting / 256);
+	drain();
+}
+
+static void create(void)
+{
+	const struct virtio_console_setup setup = {.output = output, .room = room, .opaque = &board};
+
+	shim_tsc = 1000;
+	nr_shown = largest = outputs = nr_waiting = first_waiting = rooms = 0;
+	byte_ticks = 10;
+	meanwhile = NULL;
+	board_init();
+	console = virtio_console_create(BOARD_GUEST, &board.bus, BOARD_DEVFN, &setup);
+	assert_non_null(console);
+	board_start();
+}
+
+static void destroy(void)
+{
+	virtio_console_destroy(console);
+	board_fini();
+	assert_int_equal(fake_timers_armed(), 0);
+	assert_int_equal(shim_pages_in_use, 0);
+}
+
+static u64 layout(unsigned l)
+{
+	return RINGS | (l ? VIRTIO_F_RING_PACKED : 0);
+}
+
+static void go(u16 size, u64 features)
+{
+	driver_init(&rx, size, features, QUEUE);
+	driver_init(&tx, size, features, QUEUE2);
+	cfg_set(seen.msix + 2, 2, 0);
+	assert_true(negotiate(features));
+	for (u16 q = 0; q < 2; q++) {
+		queue_place(q, q ? &tx.s : &rx.s);
+		common_set(0x1c, 2, 1);
+		msix_on();
+	}
+	common_set(0x14, 1, 15);
+	assert_int_equal(status(), 15);
+	board.messages = 0;
+}
+
+static void kick(u16 queue)
+{
+	if (driver_kick(queue ? &tx : &rx))
+		doorbell(queue);
+}
+
+static void send(gpa_t gpa, u32 bytes)
+{
+	const struct buffer b = {gpa, bytes, false};
+
+	driver_add(&tx, &b, 1, false);
+}
+
+static void offer(gpa_t gpa, u32 bytes)
+{
+	const struct buffer b = {gpa, bytes, true};
+
+	driver_add(&rx, &b, 1, false);
+}
+
+static void text_at(gpa_t gpa, u32 n, u32 from)
+{
+	for (u32 i = 0; i < n; i++) {
+		u8 byte = (u8)((from + i) * 13 + (from + i) / 256);
+		assert_int_equal(gmem_write(&guest_ram, gpa + i, &byte, 1), 0);
+	}
+}
+
+static void check_shown(u32 n)
+{
+	assert_int_equal(nr_shown, n);
+	for (u32 i = 0; i < n; i++)
+		assert_int_equal(shown[i], (u8)(i * 13 + i / 256));
+}
+
+/* ---- what it is ---- */
+static void identity(void **state)
+{
+	(void)state;
+	create();
+	assert_int_equal(cfg(0, 4), 0x10431af4);
+	assert_int_equal(device_features(),
+			 RINGS | VIRTIO_F_RING_PACKED); /* neither size, ports nor emergency */
+	assert_int_equal(common(0x12, 2), 2);
+	assert_int_equal(seen.config_bytes, 12);
+	assert_int_equal(board_read(false, seen.config, 4), 0);
+	assert_int_equal(board_read(false, seen.config + 4, 4), 1);
+	board_write(false, seen.config + 8, 4, 'x'); /* emerg_wr: not negotiated */
+	assert_int_equal(nr_shown, 0);
+	assert_true(virtio_console_usage(console) > 0);
+	destroy();
+}
+
+/* ---- output ---- */
+static void output_of_any_size(void **state)
+{
+	(void)state;
+	for (unsigned l = 0; l < 2; l++) {
+		create();
+		go(16, layout(l));
+		u32 sum = 0;
+		for (u32 n = 1; n <= 300; n++) {
+			u16 id;
+			u32 len;
+			text_at(DATA + n % 9, n, sum);
+			send(DATA + n % 9, n);
+			kick(1);
+			sum += n;
+			/* Those of at most a turn are shown when the driver goes on. */
+			if (n <= 256)
+				assert_int_equal(nr_shown, sum);
+			fake_run_until(shim_tsc + 100000);
+			assert_true(driver_used(&tx, &id, &len));
+			driver_want_event(&tx, 0);
+			assert_int_equal(len, 0);
+			assert_int_equal(nr_shown, sum);
+		}
+		check_shown(sum);
+		assert_in_range(largest, 1, 128);
+		assert_int_equal(fake_timers_armed(), 0);
+		destroy();
+	}
+}
+
+static void output_in_parts(void **state)
+{
+	(void)state;
+	for (unsigned l = 0; l < 2; l++)
+		for (u32 parts = 1; parts <= 8; parts++)
+			for (u32 each = 1; each < 200; each += 33) {
+				struct buffer b[8];
+				u16 id;
+				u32 len;
+				create();
+				go(16, layout(l));
+				for (u32 i = 0; i < parts; i++) {
+					b[i] = (struct buffer){DATA + 0x1000 * i + 0xff0, each, false};
+					text_at(b[i].gpa, each, i * each);
+				}
+				/* An empty one is used as well. */
+				send(DATA, 0);
+				driver_add(&tx, b, parts, true);
+				kick(1);
+				fake_run_until(shim_tsc + 1000000);
+				assert_true(driver_used(&tx, &id, &len));
+				assert_true(driver_used(&tx, &id, &len));
+				check_shown(parts * each);
+				destroy();
+			}
+}
+
+/* 64 buffers of 4 KiB: turns of 256 bytes, then a rest of three times as long as the turn took. */
+static void a_flood(void **state)
+{
+	(void)state;
+	for (unsigned l = 0; l < 2; l++) {
+		u32 done = 0, turns = 1;
+		u16 id;
+		u32 len;
+		create();
+		go(64, layout(l));
+		byte_ticks = 100;
+		text_at(DATA, 0x10000, 0);
+		for (u32 i = 0; i < 16; i++)
+			send(DATA + 0x1000 * i, 0x1000);
+		kick(1);
+		assert_int_equal(nr_shown, 256);
+		while (fake_timers_armed()) {
+			u64 due = fake_timer_first()->deadline, before = nr_shown;
+			/* The fake's clock counts from where the turn began. */
+			assert_int_equal(due - shim_tsc, (turns == 1 ? 3 : 4) * 256 * 100);
+			fake_run_until(due);
+			assert_in_range(nr_shown - before, 0, 256);
+			turns++;
+			while (driver_used(&tx, &id, &len))
+				done++;
+		}
+		assert_int_equal(done, 16);
+		assert_in_range(turns, 256, 257);
+		check_shown(0x10000);
+		destroy();
+	}
+}
+
+/* A driver that tells again while the device rests pays itself. */
+static void kicks_during_the_rest(void **state)
+{
+	(void)state;
+	create();
+	go(16, layout(0));
+	text_at(DATA, 0x1000, 0);
+	send(DATA, 0x1000);
+	kick(1);
+	for (u32 i = 2; i <= 16; i++) {
+		assert_int_equal(nr_shown, (i - 1) * 256);
+		doorbell(1);
+	}
+	check_shown(0x1000);
+	fake_run_until(shim_tsc + 1000000);
+	check_shown(0x1000);
+	destroy();
+}
+
+/* ---- input ---- */
+static void input_comes_in(void **state)
+{
+	(void)state;
+	for (unsigned l = 0; l < 2; l++) {
+		u32 got = 0, seq = 0;
+		create();
+		type(3); /* before there is a driver */
+		assert_int_equal(first_waiting, 0);
+		go(16, layout(l));
+		assert_int_equal(rooms, 1);
+		for (u32 n = 1; n <= 60; n++) {
+			u16 id;
+			u32 len;
+			offer(DATA, n); /* of n bytes */
+			kick(0);
+			type(n % 5);
+			offer(DATA + 0x1000, 64);
+			kick(0);
+			for (gpa_t gpa = DATA; driver_used(&rx, &id, &len); gpa += 0x1000) {
+				/* Which buffer it is does not matter here: they come back in order. */
+				assert_in_range(len, 1, 64);
+				got += len;
+			}
+			driver_want_event(&rx, 0);
+			seq++;
+			if (rx.room < 6) {
+				type(40);
+				while (driver_used(&rx, &id, &len))
+					got += len;
+			}
+		}
+		assert_int_equal(got, first_waiting);
+		assert_true(got > 100);
+		destroy();
+	}
+}
+
+/* Each byte once, in order, through buffers of all sizes, with never enough of them. */
+static void input_loses_nothing(void **state)
+{
+	(void)state;
+	for (unsigned l = 0; l < 2; l++) {
+		u8 got[4096];
+		u32 n = 0, size = 1;
+		create();
+		go(8, layout(l));
+		while (n < 4000) {
+			u16 id;
+			u32 len;
+			u32 sizes[3] = {size % 17 + 1, size % 5 + 1, size % 129 + 1};
+			if (nr_waiting < 4000)
+				type(MIN(97u, 4000 - nr_waiting));
+			for (u32 i = 0; i < 3; i++)
+				offer(DATA + 0x1000 * i + 0xff8, sizes[i]);
+			kick(0);
+			for (u32 i = 0; i < 3; i++) {
+				if (!driver_used(&rx, &id, &len)) {
+					/* They stay for what is typed next: this round takes them back. */
+					type(0);
+					break;
+				}
+				assert_int_equal(len, MIN(sizes[i], 4000 - n));
+				assert_int_equal(
+				    gmem_read(&guest_ram, DATA + 0x1000 * i + 0xff8, got + n, len), 0);
+				n += len;
+			}
+			size++;
+		}
+		assert_memory_equal(got, waiting, 4000);
+		assert_int_equal(first_waiting, 4000);
+		destroy();
+	}
+}
+
+static void input_tells_the_driver(void **state)
+{
+	(void)state;
+	for (unsigned l = 0; l < 2; l++) {
+		create();
+		go(8, layout(l));
+		driver_want_event(&rx, 0);
+		for (u32 i = 0; i < 4; i++)
+			offer(DATA + 0x100 * i, 16);
+		kick(0);
+		type(1);
+		assert_int_equal(board.messages, 1);
+		type(40); /* into three buffers, with one message; the driver wants none before it has looked
+			   */
+		assert_int_equal(first_waiting, 41);
+		assert_int_equal(board.messages, 1);
+		u16 id;
+		u32 len;
+		for (u32 i = 0; i < 4; i++) {
+			assert_true(driver_used(&rx, &id, &len));
+			assert_int_equal(len, i == 0 ? 1 : i == 3 ? 8 : 16);
+		}
+		driver_want_event(&rx, 0);
+		type(1);
+		assert_int_equal(first_waiting, 41);
+		assert_int_equal(rooms, 0);
+		offer(DATA, 16);
+		kick(0);
+		assert_int_equal(rooms, 1);
+		assert_int_equal(first_waiting, 42);
+		assert_int_equal(board.messages, 2);
+		destroy();
+	}
+}
+
+/* ---- hostile drivers ---- */
+static void hostile_buffers(void **state)
+{
+	static const struct buffer bad_out[][2] = {
+	    {{DATA, 16, false}, {DATA + 16, 16, true}}, /* something to write */
+	    {{DATA, 16, true}, {DATA + 16, 16, true}},     {{DATA, 16, false}, {HOLE, 1, false}},
+	    {{DATA, 0xffffffff, false}, {DATA, 1, false}}, {{~0ull - 3, 8, false}, {DATA, 1, false}},
+	};
+	static const struct buffer bad_in[][2] = {
+	    {{DATA, 16, false}, {DATA + 16, 16, true}}, /* something to read */
+	    {{DATA, 16, false}, {DATA + 16, 16, false}},
+	    {{DATA, 0, true}, {DATA, 0, true}}, /* no place for a byte */
+	    {{ROM_BASE, 16, true}, {DATA, 16, true}},
+	    {{HOLE, 16, true}, {DATA, 16, true}},
+	};
+
+	(void)state;
+	for (unsigned l = 0; l < 2; l++)
+		for (unsigned i = 0; i < 2 * ARRAY_SIZE(bad_out); i++) {
+			bool in = i >= ARRAY_SIZE(bad_out);
+			u16 id;
+			u32 len;
+			create();
+			go(16, layout(l));
+			if (in) {
+				driver_add(&rx, bad_in[i - ARRAY_SIZE(bad_out)], 2, true);
+				doorbell(0);
+				assert_int_equal(status(), 15); /* nobody has looked at it */
+				type(5);
+				assert_int_equal(first_waiting, 0);
+			} else {
+				driver_add(&tx, bad_out[i], 2, true);
+				kick(1);
+			}
+			assert_int_equal(status(), 15 | VIRTIO_NEEDS_RESET);
+			assert_int_equal(board.messages, 1);
+			assert_int_equal(nr_shown, 0);
+			/* It does nothing any more, until a reset; what was typed waits. */
+			send(DATA, 16);
+			doorbell(1);
+			offer(DATA, 16);
+			doorbell(0);
+			assert_int_equal(nr_shown, 0);
+			assert_int_equal(board.messages, 1);
+			assert_int_equal(fake_timers_armed(), 0);
+			go(16, layout(l));
+			text_at(DATA, 16, 0);
+			send(DATA, 16);
+			kick(1);
+			check_shown(16);
+			offer(DATA, 16);
+			kick(0);
+			type(1);
+			assert_true(driver_used(&rx, &id, &len));
+			assert_int_equal(len, in ? 5 : 1);
+			destroy();
+		}
+}
+
+/* More pieces than the device keeps: 300 in pages that lie apart in the host. */
+static void a_buffer_in_very_many_parts(void **state)
+{
+	(void)state;
+	for (unsigned much = 0; much < 2; much++) {
+		const gpa_t table = 0x18000;
+		u32 n = 200, size = much ? 0x18000 : 100;
+		create();
+		go(256, layout(0));
+		text_at(HIGH_BASE, 200 * 100, 0);
+		for (u32 i = 0; i < n; i++)
+			desc_write(table + 16 * i, HIGH_BASE + 100 * (much ? 1 : i), size,
+				   i + 1 < n ? VIRTQ_DESC_NEXT : 0, (u16)(i + 1));
+		desc_write(tx.s.desc, table, 16 * n, VIRTQ_DESC_INDIRECT, 0);
+		tx.descs_of[0] = 1;
+		split_publish(&tx, 0);
+		doorbell(1);
+		fake_run_until(shim_tsc + 1000000000);
+		if (much) {
+			assert_int_equal(status(), 15 | VIRTIO_NEEDS_RESET);
+			assert_int_equal(nr_shown, 0);
+		} else {
+			assert_int_equal(status(), 15);
+			check_shown(200 * 100);
+		}
+		destroy();
+	}
+}
+
+static void reset_it(void)
+{
+	meanwhile = NULL;
+	common_set(0x14, 1, 0);
+	assert_int_not_equal(status(), 0); /* it is sending */
+}
+
+static void take_the_bus(void)
+{
+	meanwhile = NULL;
+	cfg_set(PCI_COMMAND, 2, 3);
+}
+
+static void ring_again(void)
+{
+	meanwhile = NULL;
+	doorbell(1);
+	doorbell(0);
+}
+
+static void hostile_moments(void **state)
+{
+	(void)state;
+	for (unsigned l = 0; l < 2; l++) {
+		u16 id;
+		u32 len;
+		create();
+		go(16, layout(l));
+		text_at(DATA, 0x1000, 0);
+		/* A reset while bytes leave. */
+		send(DATA, 300);
+		meanwhile = reset_it;
+		kick(1);
+		assert_int_equal(nr_shown, 128);
+		assert_int_equal(status(), 0);
+		/* A reset between two turns: what was begun is forgotten. */
+		go(16, layout(l));
+		nr_shown = 0;
+		send(DATA, 0x1000);
+		kick(1);
+		assert_int_equal(fake_timers_armed(), 1);
+		common_set(0x14, 1, 0);
+		go(16, layout(l));
+		fake_run_until(shim_tsc + 10000000);
+		check_shown(256);
+		nr_shown = 0;
+		send(DATA, 10);
+		kick(1);
+		check_shown(10);
+		assert_true(driver_used(&tx, &id, &len));
+		/* The bus is taken away and given back: it goes on where it was. */
+		nr_shown = 0;
+		send(DATA, 0x400);
+		meanwhile = take_the_bus;
+		kick(1);
+		fake_run_until(shim_tsc + 10000000);
+		assert_int_equal(nr_shown, 128);
+		offer(DATA + 0x1000, 16);
+		doorbell(0);
+		type(3);
+		assert_int_equal(first_waiting, 0);
+		cfg_set(PCI_COMMAND, 2, 7);
+		fake_run_until(shim_tsc + 10000000);
+		check_shown(0x400);
+		assert_int_equal(first_waiting, 3);
+		assert_true(driver_used(&tx, &id, &len));
+		/* Doorbells from another CPU in the middle. */
+		nr_shown = 0;
+		send(DATA, 200);
+		meanwhile = ring_again;
+		doorbell(1);
+		check_shown(200);
+		/* The machine's reset in the middle of what was put off. */
+		send(DATA, 0x1000);
+		doorbell(1);
+		virtio_console_reset(console);
+		assert_int_equal(fake_timers_armed(), 0);
+		assert_int_equal(status(), 0);
+		destroy();
+	}
+}
+
+static void indices_that_jump(void **state)
+{
+	(void)state;
+	for (u16 q = 0; q < 2; q++) {
+		create();
+		go(16, layout(0));
+		set16((q ? &tx : &rx)->s.driver + 2, 17);
+		doorbell(q);
+		if (!q) {
+			assert_int_equal(status(), 15);
+			type(1);
+		}
+		assert_int_equal(status(), 15 | VIRTIO_NEEDS_RESET);
+		destroy();
+	}
+}
+
+static bool no_memory;
+
+void *heap_alloc(size_t size)
+{
+	return no_memory ? NULL : calloc(1, size);
+}
+
+static void no_place(void **state)
+{
+	const struct virtio_console_setup setup = {.output = output, .room = room, .opaque = &board};
+
+	(void)state;
+	create();
+	shim_quiet = 1;
+	assert_null(virtio_console_create(BOARD_GUEST, &board.bus, BOARD_DEVFN, &setup));
+	assert_string_equal(shim_last_log, "board: no place for a virtio console on the PCI bus");
+	no_memory = true;
+	assert_null(virtio_console_create(BOARD_GUEST, &board.bus, PCI_DEVFN(5, 0), &setup));
+	assert_string_equal(shim_last_log, "board: no memory for a virtio console");
+	no_memory = false;
+	shim_quiet = 0;
+	virtio_console_destroy(NULL);
+	destroy();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(identity),
+	    cmocka_unit_test(output_of_any_size),
+	    cmocka_unit_test(output_in_parts),
+	    cmocka_unit_test(a_flood),
+	    cmocka_unit_test(kicks_during_the_rest),
+	    cmocka_unit_test(input_comes_in),
+	    cmocka_unit_test(input_loses_nothing),
+	    cmocka_unit_test(input_tells_the_driver),
+	    cmocka_unit_test(hostile_buffers),
+	    cmocka_unit_test(a_buffer_in_very_many_parts),
+	    cmocka_unit_test(hostile_moments),
+	    cmocka_unit_test(indices_that_jump),
+	    cmocka_unit_test(no_place),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
