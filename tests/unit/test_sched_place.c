@@ -48,14 +48,6 @@ static void begin(const char *policy_name, unsigned cpus)
 	spins = given = 0;
 }
 
-static double share(const struct sched_group *g)
-{
-	double sum = 0;
-	for (unsigned i = 0; i < sim_groups; i++)
-		sum += sim_got(&sim_group[i]);
-	return sim_got(g) / sum;
-}
-
 static u64 ran(const struct sim_task *t)
 {
 	return task_times(&t->task).run;
