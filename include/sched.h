@@ -79,7 +79,7 @@ const char *sched_policy_name(void);
 struct sched_quota {
 	unsigned cap; /* percent of one CPU, 0: none; atomic, written with the lock */
 	struct spinlock lock;
-	i64 budget; /* ticks that it leaves */
+	i64 budget; /* hundredths of ticks that it leaves */
 	u64 since;  /* when that was so */
 	struct vtree
 	    groups; /* that share it and have tasks that can run, by what they spent for their weight */

@@ -172,7 +172,7 @@ void sched_check_group(const struct sched_group *g, unsigned counted, const stru
 		report(f, "a group's weight", g->weight, 65535);
 	const struct sched_quota *const quotas[] = {&g->quota, g->shared};
 	for (unsigned i = 0; i < ARRAY_SIZE(quotas) && quotas[i]; i++)
-		if (quotas[i]->budget > (i64)ns_to_tsc(LATE_NS) * MAX_CPUS)
+		if (quotas[i]->budget > (i64)ns_to_tsc(LATE_NS) * SCHED_CAP_MAX)
 			report(f, "a cap has left a group more than it can", (u64)quotas[i]->budget,
 			       quotas[i]->cap);
 	if (g->shared && g->has_turns != (counted != 0))

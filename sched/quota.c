@@ -20,17 +20,18 @@ static unsigned cap_of(const struct sched_quota *q)
 	return __atomic_load_n(&q->cap, __ATOMIC_RELAXED);
 }
 
+/* Budgets are in hundredths of ticks: what grows at every look may not be rounded at every look. */
 static i64 budget_most(unsigned cap)
 {
-	return (i64)(sched_const.cap_period * cap / 100);
+	return (i64)(sched_const.cap_period * cap);
 }
 
-/* What it owes beyond a second's worth is forgiven. It may owe ever more: what is billed to it while it must
- * not run, for its timers, say, may be more than its cap. It would stand still for ever, and could not even
- * be stopped. */
+/* What it owes beyond a second's worth is forgiven, or what all CPUs may spend before one of them looks
+ * again. It may owe ever more: what is billed to it while it must not run, for its timers, say, may be more
+ * than its cap. It would stand still for ever, and could not even be stopped. */
 static i64 debt_most(unsigned cap)
 {
-	return (i64)(1000 * sched_const.ms * cap / 100);
+	return (i64)MAX(1000 * sched_const.ms * cap, 200 * CAP_SLICE * cpu_count());
 }
 
 /* With the lock. */
@@ -38,7 +39,7 @@ static void grow(struct sched_quota *q, u64 now)
 {
 	if (now > q->since) {
 		u64 most = sched_const.cap_period * 100; /* nothing overflows after a long sleep */
-		q->budget += (i64)(MIN(now - q->since, most) * q->cap / 100);
+		q->budget += (i64)(MIN(now - q->since, most) * q->cap);
 		q->since = now;
 	}
 	q->budget = MAX(MIN(q->budget, budget_most(q->cap)), -debt_most(q->cap));
@@ -46,12 +47,18 @@ static void grow(struct sched_quota *q, u64 now)
 
 int sched_quota_set(struct sched_quota *q, u64 cap)
 {
+	u64 now = tsc_now();
 	if (cap > SCHED_CAP_MAX)
 		return ERR_INVAL;
 	spin_lock(&q->lock);
-	if (!q->cap)
-		q->budget = MIN(q->budget, 0); /* it begins now */
+	bool begins = !q->cap;
+	if (!begins)
+		grow(q, now); /* as it did so far */
 	__atomic_store_n(&q->cap, (unsigned)cap, __ATOMIC_RELAXED);
+	if (begins) {
+		grow(q, now); /* what it owed is paid, and nothing saved */
+		q->budget = MIN(q->budget, 0);
+	}
 	spin_unlock(&q->lock);
 	return 0;
 }
@@ -68,7 +75,7 @@ static void spend(struct sched_quota *q, u64 ticks, u64 now)
 		return;
 	spin_lock(&q->lock);
 	grow(q, now);
-	q->budget -= (i64)ticks;
+	q->budget -= (i64)(100 * ticks);
 	spin_unlock(&q->lock);
 }
 
@@ -88,14 +95,15 @@ static u64 lasts(i64 budget, unsigned cap)
 		return NEVER;
 	if (budget <= 0)
 		return 0;
-	u64 ticks = cap < 100 ? (u64)budget * 100 / (100 - cap) : (u64)budget;
+	u64 ticks = (u64)budget / (cap < 100 ? 100 - cap : 100);
 	return MAX(ticks, CAP_SLICE);
 }
 
-/* Not for a few instructions. Far below the most: nothing is lost while it waits for a CPU then. */
+/* Not for a few instructions, and not much shorter than a slice: where others spend what is waited for, each
+ * wait would be a part of the last. Far below the most: nothing is lost while it waits for a CPU then. */
 static u64 until(i64 wanted, i64 budget, unsigned cap)
 {
-	return cap && budget < wanted ? (u64)(wanted - budget) * 100 / cap : 0;
+	return cap && budget < wanted ? MAX((u64)(wanted - budget) / cap, CAP_SLICE) : 0;
 }
 
 /* ---- turns in a shared quota; all with its lock ---- */
@@ -159,7 +167,7 @@ static void spend_shared(struct sched_group *g, u64 ticks, u64 now)
 	struct sched_quota *q = g->shared;
 	spin_lock(&q->lock);
 	grow(q, now);
-	q->budget -= (i64)ticks;
+	q->budget -= (i64)(100 * ticks);
 	if (g->has_turns)
 		vtree_remove(&q->groups, &g->turns);
 	g->turns.key += spent_for_weight(g, ticks);

@@ -14,7 +14,7 @@
 #include "sched/internal.h"
 #include "shim.h"
 
-#define SIM_CPUS 8
+#define SIM_CPUS 64
 #define SIM_TASKS 64
 #define MS ((u64)1000000)
 #define SECOND (1000 * MS)
@@ -92,7 +92,7 @@ static inline void sim_setup(const char *policy_name, unsigned cpus)
 	sim_cpus = cpus;
 	sim_groups = sim_tasks = 0;
 	sim_cost = 0;
-	sched_online = BIT(cpus) - 1;
+	sched_online = cpus < 64 ? BIT(cpus) - 1 : ~(u64)0;
 	sched_front = 0;
 	sim_started = shim_tsc = SECOND;
 	for (unsigned i = 0; i < cpus; i++) {

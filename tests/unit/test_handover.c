@@ -167,7 +167,7 @@ static void test_who_may_not_run_is_passed_over(void **state)
 	struct sim_task *a = sim_current(0);
 	struct task *b = queue_first(self());
 	assert_int_equal(sched_set(b->group, "cap", 10, why, sizeof(why)), 0);
-	b->group->quota.budget = -(i64)(50 * MS);
+	b->group->quota.budget = -(i64)(100 * 50 * MS);
 	b->group->quota.since = shim_tsc;
 	shim_tsc += 10 * MS;
 	task_yield();

@@ -143,12 +143,94 @@ static void to_start_again_gives_no_quota(void **state)
 	}
 }
 
+/* However often somebody looks: what a tick gives is not rounded. */
+static void a_look_costs_nothing(void **state)
+{
+	(void)state;
+	setup("bvt", 1, 1);
+	struct sched_group *a = tenant_vm(256);
+	set(a, "cap", 1);
+	shim_tsc += SECOND;
+	assert_true(group_budget(a, shim_tsc) > 0);
+	group_spend(a, 10 * MS, shim_tsc);
+	i64 own = a->quota.budget, shared = tenant.budget;
+	for (unsigned i = 0; i < 10000; i++) {
+		shim_tsc += 33;
+		group_budget(a, shim_tsc);
+	}
+	assert_int_equal(a->quota.budget - own, 33 * 10000);
+	assert_int_equal(tenant.budget - shared, 33 * 10000);
+	sim_teardown();
+}
+
+/* Where what one waits for is spent by another meanwhile, it does not look ever more often. */
+static void waits_are_few(void **state)
+{
+	(void)state;
+	for (unsigned p = 0; p < ARRAY_SIZE(sim_policies); p++) {
+		setup(sim_policies[p], 2, 150);
+		struct sched_group *light = tenant_vm(1), *heavy = tenant_vm(65535);
+		sim_vcpu(light, 0, 0);
+		sim_vcpu(heavy, 0, 0);
+		sim_run(SECOND);
+		unsigned looks = tenant.lock.next;
+		sim_mark();
+		sim_run(10 * SECOND);
+		expect_near(got(heavy, 10), 1, 0.01);
+		expect_near(got(light, 10), 0.5, 0.01);
+		assert_in_range(tenant.lock.next - looks, 1, 40000);
+		sim_teardown();
+	}
+}
+
+/* It begins when it is set, and a change counts from then on. */
+static void nothing_was_saved_before(void **state)
+{
+	(void)state;
+	setup("bvt", 1, 0);
+	struct sched_group *a = tenant_vm(256);
+	shim_tsc += 10 * SECOND;
+	assert_int_equal(sched_quota_set(&tenant, 100), 0);
+	shim_tsc += MS;
+	group_budget(a, shim_tsc);
+	assert_int_equal(tenant.budget, 100 * MS);
+	group_spend(a, 500 * MS, shim_tsc);
+	shim_tsc += 100 * MS;
+	assert_int_equal(sched_quota_set(&tenant, 6400), 0);
+	group_budget(a, shim_tsc);
+	assert_int_equal(tenant.budget, -100 * (i64)(399 * MS));
+	/* Without a cap what is owed is paid by time, as in the next life of a VM. */
+	assert_int_equal(sched_quota_set(&tenant, 0), 0);
+	shim_tsc += 10 * MS;
+	assert_int_equal(sched_quota_set(&tenant, 100), 0);
+	assert_int_equal(tenant.budget, -100 * (i64)(389 * MS));
+	sim_teardown();
+}
+
+/* All CPUs begin a slice with the same little that is left. It is paid back. */
+static void many_cpus_spend_it_at_once(void **state)
+{
+	(void)state;
+	setup("credit", SIM_CPUS, 1);
+	for (unsigned i = 0; i < SIM_CPUS; i++)
+		sim_vcpu(tenant_vm(256), 0, 0);
+	sim_run(SECOND);
+	sim_mark();
+	sim_run(40 * SECOND);
+	double sum = 0;
+	for (unsigned i = 0; i < SIM_CPUS; i++)
+		sum += got(&sim_group[i], 40);
+	expect_near(sum, 0.01, 0.001);
+	sim_teardown();
+}
+
 #define T(name) cmocka_unit_test(name)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    T(a_quota_is_for_all),      T(what_one_leaves_another_gets),  T(both_caps_count),
-	    T(changed_while_it_counts), T(to_start_again_gives_no_quota),
+	    T(changed_while_it_counts), T(to_start_again_gives_no_quota), T(a_look_costs_nothing),
+	    T(waits_are_few),           T(nothing_was_saved_before),      T(many_cpus_spend_it_at_once),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -203,7 +203,7 @@ static void group_weight(void)
 }
 static void group_budget_grown(void)
 {
-	sim_group[0].quota.budget = 1000 * (i64)SECOND;
+	sim_group[0].quota.budget = 100000 * (i64)SECOND;
 }
 static void timer_order(void)
 {
