@@ -50,6 +50,27 @@ struct apic_sinks *guest_apic_sinks(struct guest *g)
 	return &g->sinks;
 }
 
+/* KVM's word of each vCPU, one page apart. */
+static u32 words[2];
+
+struct gmem *guest_mem(struct guest *g)
+{
+	return &g->mem;
+}
+
+int gmem_check(const struct gmem *m, gpa_t gpa, u64 n, u64 align)
+{
+	(void)m, (void)n;
+	return gpa % align ? ERR_INVAL : gpa / PAGE_SIZE < 2 ? 0 : ERR_FAULT;
+}
+
+void *gmem_tlb_fill(struct gmem *m, struct gmem_tlb *t, gpa_t gpa, size_t n)
+{
+	(void)m, (void)t;
+	REQUIRE(n == 4 && gpa / PAGE_SIZE < 2);
+	return gpa % 16 ? &words[gpa / PAGE_SIZE] : NULL; /* now and then there is no memory */
+}
+
 void vcpu_request(struct vcpu *v, u32 bits)
 {
 	REQUIRE(v == &vcpus[0] || v == &vcpus[1]);
@@ -102,6 +123,8 @@ static void check(struct lapic *l)
 	REQUIRE(lapic_deliverable(l) < 0 || lapic_deliverable(l) > (lapic_ppr(l) & 0xf0));
 	REQUIRE(lapic_x2apic(l) ? lapic_enabled(l) : 1);
 	REQUIRE((l->mmio != ~(gpa_t)0) == (lapic_enabled(l) && !lapic_x2apic(l)));
+	REQUIRE(!l->eoi_offered || (!l->hw_vid && (l->pv_eoi & 1)));
+	REQUIRE(!l->eoi_offered || __builtin_popcount(l->isr_words) == 1);
 	REQUIRE(lapic_reg(l, LAPIC_VERSION) == LAPIC_VERSION_VALUE);
 }
 
@@ -166,7 +189,14 @@ static void step_guest(struct lapic *l, u8 op)
 {
 	u64 value;
 
-	switch (op % 11) {
+	switch (op % 13) {
+	case 11:
+		if (!lapic_pv_eoi_write(l, take(2)))
+			REQUIRE(!l->eoi_offered);
+		break;
+	case 12:
+		words[op & 1] = (u32)take(1); /* what it likes */
+		break;
 	case 0:
 		lapic_mmio_read(l, (u32)take(2) & 0xfff, 1u << (op >> 6));
 		break;
@@ -221,6 +251,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (unsigned i = 0; i < 2; i++) {
 		guest.vcpus[i] = &vcpus[i];
 		vcpus[i].guest = &guest;
+		for (unsigned n = 0; n < GMEM_TLB_ENTRIES; n++)
+			vcpus[i].tlb.entry[n].page = GMEM_TLB_EMPTY;
 		REQUIRE(lapic_init(&vcpus[i].lapic, &vcpus[i], i, i == 0) == 0);
 		lapic_virtual_wire(&vcpus[i].lapic);
 	}
