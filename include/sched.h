@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Who runs next (owner: sched/): timers, deferred work, tasks. Knows nothing of VT-x. Everything runs with
  * interrupts off; each CPU has its own queues, each with a lock of its own. Order of locks: a device's,
- * then a run queue's, then a timer or work queue's. */
+ * then a run queue's, then a timer or work queue's; or then a group's, then a quota's. */
 #pragma once
 
 #include "host.h"
@@ -81,6 +81,7 @@ struct sched_quota {
 	struct spinlock lock;
 	i64 budget; /* hundredths of ticks that it leaves */
 	u64 since;  /* when that was so */
+	u64 front;  /* what the last of `groups` had spent for its weight, while there are none */
 	struct vtree
 	    groups; /* that share it and have tasks that can run, by what they spent for their weight */
 };

@@ -4,7 +4,8 @@
  *
  * Groups that share a quota have turns in it by their weights: run queues alone would give what is short to
  * whoever comes first after each wait. A group is out of turn when it has spent more for its weight than
- * another one that wants to run; it waits then, unless so much is left that nobody else seems to want it. */
+ * another one that wants to run; it waits then, unless so much is left that nobody else seems to want it: the
+ * further it is ahead the more. */
 #include "internal.h"
 
 /* A slice that its budget ends is no shorter; the VM owes the rest. */
@@ -101,22 +102,31 @@ static u64 lasts(i64 budget, unsigned cap)
 
 /* Not for a few instructions, and not much shorter than a slice: where others spend what is waited for, each
  * wait would be a part of the last. Far below the most: nothing is lost while it waits for a CPU then. */
-static u64 until(i64 wanted, i64 budget, unsigned cap)
+static u64 until(i64 lacking, unsigned cap)
 {
-	return cap && budget < wanted ? MAX((u64)(wanted - budget) / cap, CAP_SLICE) : 0;
+	return cap && lacking > 0 ? MAX((u64)lacking / cap, CAP_SLICE) : 0;
 }
 
 /* ---- turns in a shared quota; all with its lock ---- */
-#define TURN_ALLOWANCE (sched_const.ms) /* by which one may be ahead, at the default weight */
-#define TURN_FRAME                                                                                           \
-	(100 * sched_const.ms) /* how far apart they are at most: who could not run has no claim             \
-				*/
-#define LIFTS 4                /* at one go */
+#define LIFTS 4 /* at one go */
 #define TURN_END BIT(62)
 
 static u64 spent_for_weight(const struct sched_group *g, u64 ticks)
 {
 	return ticks * SCHED_WEIGHT_DEFAULT / g->weight;
+}
+
+/* How far apart they are at most, at the default weight: who could not run has no claim. A small quota has a
+ * small one: who is behind by less comes again soon. */
+static u64 turn_frame(unsigned cap)
+{
+	return sched_const.cap_period / 40 * MIN(cap, 100u);
+}
+
+/* By which one may be ahead. */
+static u64 turn_allowance(unsigned cap)
+{
+	return turn_frame(cap) / 64;
 }
 
 /* The least of all goes to 0 before numbers end. */
@@ -127,16 +137,18 @@ static void turns_set_back(struct sched_quota *q)
 		return;
 	for (struct vnode *n = q->groups.first; n; n = vtree_next(n))
 		n->key -= back;
+	q->front -= MIN(q->front, back);
 }
 
 void quota_enter(struct sched_group *g)
 {
 	struct sched_quota *q = g->shared;
 	spin_lock(&q->lock);
-	if (q->groups.first) {
-		u64 least = q->groups.first->key; /* who slept has no claim */
-		g->turns.key = MIN(MAX(g->turns.key, least), least + spent_for_weight(g, TURN_FRAME));
-	}
+	/* Of the claim that it had when it went to sleep it keeps so much, that who waits for nothing does
+	 * not get all; and for its sleep it has none, nor against those that sleep now. */
+	u64 least = q->groups.first ? q->groups.first->key : q->front;
+	u64 frame = spent_for_weight(g, turn_frame(q->cap)), kept = MIN(least, frame / 4);
+	g->turns.key = MIN(MAX(g->turns.key, least - kept), least + frame);
 	vtree_insert(&q->groups, &g->turns);
 	g->has_turns = true;
 	spin_unlock(&q->lock);
@@ -148,6 +160,8 @@ void quota_leave(struct sched_group *g)
 	spin_lock(&q->lock);
 	vtree_remove(&q->groups, &g->turns);
 	g->has_turns = false;
+	if (!q->groups.first)
+		q->front = g->turns.key;
 	spin_unlock(&q->lock);
 }
 
@@ -173,21 +187,21 @@ static void spend_shared(struct sched_group *g, u64 ticks, u64 now)
 	g->turns.key += spent_for_weight(g, ticks);
 	if (g->has_turns)
 		vtree_insert(&q->groups, &g->turns);
-	turns_lift(q, g->turns.key - MIN(g->turns.key, spent_for_weight(g, TURN_FRAME)));
+	turns_lift(q, g->turns.key - MIN(g->turns.key, spent_for_weight(g, turn_frame(q->cap))));
 	turns_set_back(q);
 	spin_unlock(&q->lock);
 }
 
-/* What is left while others may want it. */
-static i64 plenty(unsigned cap)
-{
-	return budget_most(cap) / 2;
-}
-
-static bool in_turn(const struct sched_group *g)
+/* What is to be left when it goes on. The further it is ahead the more: where those behind cannot use their
+ * turns, the others come in the order of theirs. */
+static i64 wanted(const struct sched_group *g, unsigned cap)
 {
 	const struct vnode *first = g->shared->groups.first;
-	return !first || g->turns.key <= first->key + spent_for_weight(g, TURN_ALLOWANCE);
+	u64 ahead = first ? g->turns.key - MIN(g->turns.key, first->key) : 0, part = turn_frame(cap) / 64 + 1;
+	i64 quarter = budget_most(cap) / 4;
+	if (ahead <= spent_for_weight(g, turn_allowance(cap)))
+		return 0;
+	return quarter + quarter / 64 * (i64)MIN(ahead / part, 64u);
 }
 
 /* ---- of a group ---- */
@@ -198,13 +212,14 @@ void group_spend_budget(struct sched_group *g, u64 ticks, u64 now)
 		spend_shared(g, ticks, now);
 }
 
-static i64 shared_now(struct sched_group *g, u64 now, bool *turn)
+/* What is left, and in *lacking how much it has to grow before the group may go on, 0: it may. */
+static i64 shared_now(struct sched_group *g, u64 now, i64 *lacking)
 {
 	struct sched_quota *q = g->shared;
 	spin_lock(&q->lock);
 	grow(q, now);
-	i64 budget = q->budget;
-	*turn = in_turn(g) || budget >= plenty(q->cap);
+	i64 budget = q->budget, least = wanted(g, q->cap), turn = budget_most(q->cap) / 4;
+	*lacking = budget > 0 && budget >= least ? 0 : MAX(MAX(least, turn) - budget, 1);
 	spin_unlock(&q->lock);
 	return budget;
 }
@@ -213,10 +228,9 @@ u64 group_budget_left(struct sched_group *g, u64 now)
 {
 	unsigned cap = cap_of(&g->quota), shared = g->shared ? cap_of(g->shared) : 0;
 	u64 ticks = cap ? lasts(budget_now(&g->quota, now), cap) : NEVER;
-	bool turn = true;
 	if (shared) {
-		u64 all = lasts(shared_now(g, now, &turn), shared);
-		ticks = turn ? MIN(ticks, all) : 0;
+		i64 lacking, budget = shared_now(g, now, &lacking);
+		ticks = lacking ? 0 : MIN(ticks, lasts(budget, shared));
 	}
 	return ticks;
 }
@@ -224,12 +238,11 @@ u64 group_budget_left(struct sched_group *g, u64 now)
 u64 group_wait(struct sched_group *g, u64 now)
 {
 	unsigned cap = cap_of(&g->quota), shared = g->shared ? cap_of(g->shared) : 0;
-	u64 ticks = cap ? until(budget_most(cap) / 4, budget_now(&g->quota, now), cap) : 0;
-	bool turn = true;
+	u64 ticks = cap ? until(budget_most(cap) / 4 - budget_now(&g->quota, now), cap) : 0;
 	if (shared) {
-		i64 budget = shared_now(g, now, &turn);
-		u64 all = until(turn ? budget_most(shared) / 4 : plenty(shared), budget, shared);
-		ticks = MAX(ticks, all);
+		i64 lacking;
+		shared_now(g, now, &lacking);
+		ticks = MAX(ticks, until(lacking, shared));
 	}
 	return ticks;
 }

@@ -224,13 +224,95 @@ static void many_cpus_spend_it_at_once(void **state)
 	sim_teardown();
 }
 
+/* One that ran while the others slept does not wait for as long as all that took; with a small quota that
+ * would be many seconds. */
+static void to_run_alone_is_no_debt(void **state)
+{
+	(void)state;
+	for (unsigned p = 0; p < ARRAY_SIZE(sim_policies); p++)
+		for (unsigned i = 0; i < 2; i++) {
+			setup(sim_policies[p], 1, i ? 10 : 1);
+			struct sched_group *first = tenant_vm(256), *second = tenant_vm(256);
+			struct sim_task *t = sim_vcpu(first, 150 * MS, SECOND);
+			while (!t->wakes || !timer_is_known(&t->alarm))
+				sim_run(MS);
+			t->burst = 0;
+			sim_run(SECOND / 2);
+			sim_vcpu(second, 0, 0); /* while the first sleeps */
+			sim_run(SECOND);
+			sim_mark();
+			sim_run(SECOND);
+			expect_near(got(first, 1) / (got(first, 1) + got(second, 1)), 0.5, 0.1);
+			sim_teardown();
+		}
+}
+
+/* One that cannot use its turns, here for a cap of its own, does not make the others' equal. */
+static void who_may_not_run_is_in_nobodys_way(void **state)
+{
+	(void)state;
+	for (unsigned p = 0; p < ARRAY_SIZE(sim_policies); p++) {
+		setup(sim_policies[p], 4, 120);
+		struct sched_group *heavy = tenant_vm(512), *light = tenant_vm(256), *capped = tenant_vm(256);
+		set(capped, "cap", 1);
+		for (unsigned i = 0; i < 3; i++)
+			sim_vcpu(&sim_group[i], 0, 0);
+		sim_run(5 * SECOND);
+		sim_mark();
+		sim_run(10 * SECOND);
+		expect_near(got(capped, 10), 0.01, 0.001);
+		expect_near(got(heavy, 10), 0.793, 0.02);
+		expect_near(got(light, 10), 0.397, 0.02);
+		sim_teardown();
+	}
+}
+
+/* Who sleeps for a moment now and then still comes before one of less weight that never does. */
+static void a_nap_gives_no_share_away(void **state)
+{
+	(void)state;
+	for (unsigned p = 0; p < ARRAY_SIZE(sim_policies); p++) {
+		setup(sim_policies[p], 1, 50);
+		struct sched_group *sleeper = tenant_vm(1024), *spinner = tenant_vm(256);
+		sim_vcpu(sleeper, 20 * MS, MS);
+		sim_vcpu(spinner, 0, 0);
+		sim_run(5 * SECOND);
+		sim_mark();
+		sim_run(20 * SECOND);
+		expect_near(got(sleeper, 20) + got(spinner, 20), 0.5, 0.01);
+		expect_near(got(sleeper, 20), 0.395, 0.015);
+		sim_teardown();
+	}
+}
+
+/* After months all that was spent is counted from the least again. */
+static void numbers_do_not_end(void **state)
+{
+	(void)state;
+	setup("bvt", 1, 50);
+	struct sched_group *a = tenant_vm(256), *b = tenant_vm(512);
+	tenant.front = a->turns.key = b->turns.key = BIT(62) - 20 * MS;
+	sim_vcpu(a, 0, 0);
+	sim_vcpu(b, 0, 0);
+	sim_vcpu(sim_vm(256), 0, 0);
+	sim_run(5 * SECOND);
+	assert_true(a->turns.key < BIT(40) && b->turns.key < BIT(40));
+	sim_mark();
+	sim_run(10 * SECOND);
+	expect_near(got(a, 10), 0.167, 0.01);
+	expect_near(got(b, 10), 0.333, 0.01);
+	sim_teardown();
+}
+
 #define T(name) cmocka_unit_test(name)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    T(a_quota_is_for_all),      T(what_one_leaves_another_gets),  T(both_caps_count),
-	    T(changed_while_it_counts), T(to_start_again_gives_no_quota), T(a_look_costs_nothing),
-	    T(waits_are_few),           T(nothing_was_saved_before),      T(many_cpus_spend_it_at_once),
+	    T(a_quota_is_for_all),      T(what_one_leaves_another_gets),      T(both_caps_count),
+	    T(changed_while_it_counts), T(to_start_again_gives_no_quota),     T(a_look_costs_nothing),
+	    T(waits_are_few),           T(nothing_was_saved_before),          T(many_cpus_spend_it_at_once),
+	    T(to_run_alone_is_no_debt), T(who_may_not_run_is_in_nobodys_way), T(a_nap_gives_no_share_away),
+	    T(numbers_do_not_end),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
