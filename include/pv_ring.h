@@ -8,9 +8,13 @@
 #include "gmem.h"
 #include "socle/ring.h"
 
+/* Pages that a ring may lie in. */
+#define PV_RING_PAGES 3u
+
 struct pv_ring {
 	struct gmem *mem;
-	gpa_t base;
+	u8 *page[PV_RING_PAGES]; /* in host memory, pinned */
+	u32 offset;              /* of the header in the first */
 	u32 size;
 	u32 request_consumer;
 	u32 response_producer;           /* the slots before it are filled */
@@ -21,19 +25,25 @@ struct pv_ring {
 	u64 requests, responses, notifications; /* meters */
 };
 
-/* Begins with what the guest should have zeroed: the consumers are 0. ERR_INVAL: size or alignment;
- * ERR_FAULT: not in RAM that the guest may write. */
-int pv_ring_init(struct pv_ring *r, struct gmem *mem, gpa_t base, u32 size);
+/* Begins with what the guest should have zeroed: the consumers are 0. Pins its pages. ERR_INVAL: size or
+ * alignment; ERR_FAULT: not in RAM that the guest may write; ERR_AGAIN: too many pages pinned. */
+int pv_ring_init(struct pv_ring *r, struct gmem *mem, gpa_t base, u64 size);
+/* After pv_ring_init() has returned 0; requests that are on their way get no response. */
+void pv_ring_fini(struct pv_ring *r);
+/* Requests that the guest has shown and that were not read; 0 when the ring is broken, or breaks now. */
+u32 pv_ring_waiting(struct pv_ring *r);
 
 /* The next request: 1 and a copy, whose id is valid and in use from now on; 0: there is none, or the ring is
  * broken. The other fields are as the guest wrote them. */
 int pv_ring_next(struct pv_ring *r, struct socle_request *request);
 
-/* Where the data of the request is: up to max pieces, none across a page. to_guest: Socle is going to write
- * there. The number of pieces; ERR_FAULT: not in RAM (that the guest may write); ERR_INVAL: lengths that do
- * not add up, or 0; ERR_TOOLONG: more segments or pieces than max. The segment list is read once. */
+/* Where the data of the request is: up to max pieces, none across a page, all pinned until pv_ring_unpin().
+ * to_guest: Socle is going to write there. The number of pieces; else nothing is pinned: ERR_FAULT: not in
+ * RAM (that the guest may write); ERR_INVAL: lengths that do not add up, or 0; ERR_TOOLONG: more segments or
+ * pieces than max; ERR_AGAIN: too many pages pinned. The segment list is read once. */
 int pv_ring_segments(struct pv_ring *r, const struct socle_request *request, bool to_guest,
 		     struct piece *pieces, u32 max);
+void pv_ring_unpin(struct pv_ring *r, const struct piece *pieces, u32 n);
 
 /* Answers; the id is free then. The guest sees it after pv_ring_publish(). ERR_INVAL: the id is not in use;
  * ERR_FAULT: the ring is broken. */

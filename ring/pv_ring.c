@@ -9,57 +9,74 @@ _Static_assert(sizeof(struct socle_segment) == 16, "ABI");
 
 #define SLOT_SIZE 32
 
-static void *reach(struct pv_ring *r, gpa_t gpa, size_t n)
+static void *reach(const struct pv_ring *r, u32 at)
 {
-	return gmem_tlb_ptr(r->mem, &r->tlb, gpa, n);
+	at += r->offset;
+	return r->page[at / PAGE_SIZE] + at % PAGE_SIZE;
 }
 
-static struct socle_ring *header(struct pv_ring *r)
+static struct socle_ring *header(const struct pv_ring *r)
 {
-	return r->broken == SOCLE_RING_BROKEN_MEMORY ? NULL : reach(r, r->base, sizeof(struct socle_ring));
+	return reach(r, 0);
 }
 
-static void *slot(struct pv_ring *r, u32 index)
+/* Never across a page: offset is a multiple of 128. */
+static void *slot(const struct pv_ring *r, u32 index)
 {
-	/* Never across a page: base is a multiple of 128. */
-	return reach(r, r->base + sizeof(struct socle_ring) + (index & (r->size - 1)) * (u64)SLOT_SIZE,
-		     SLOT_SIZE);
+	return reach(r, (u32)sizeof(struct socle_ring) + (index & (r->size - 1)) * SLOT_SIZE);
 }
 
 static void set_broken(struct pv_ring *r, u32 why)
 {
-	struct socle_ring *h = header(r);
-
 	r->broken = why;
-	if (h)
-		__atomic_store_n(&h->broken, why, __ATOMIC_RELEASE);
+	__atomic_store_n(&header(r)->broken, why, __ATOMIC_RELEASE);
 }
 
-int pv_ring_init(struct pv_ring *r, struct gmem *mem, gpa_t base, u32 size)
+int pv_ring_init(struct pv_ring *r, struct gmem *mem, gpa_t base, u64 size)
 {
-	u64 end = base + sizeof(struct socle_ring) + (u64)size * SLOT_SIZE;
+	unsigned n = 0;
+	u64 end;
 
-	if (size == 0 || size > SOCLE_RING_MAX || size & (size - 1) || !IS_ALIGNED(base, 128) || end < base)
+	if (size == 0 || size > SOCLE_RING_MAX || size & (size - 1) || !IS_ALIGNED(base, 128))
 		return ERR_INVAL;
-	for (gpa_t at = base; at < end; at = ALIGN_DOWN(at, PAGE_SIZE) + PAGE_SIZE) {
-		if (gmem_check(mem, at, MIN(end - at, PAGE_SIZE - at % PAGE_SIZE), 128))
-			return ERR_FAULT;
-	}
+	end = base + sizeof(struct socle_ring) + size * SLOT_SIZE;
+	if (end < base)
+		return ERR_INVAL;
 	memset(r, 0, sizeof(*r));
 	r->mem = mem;
-	r->base = base;
-	r->size = size;
+	r->offset = base % PAGE_SIZE;
+	r->size = (u32)size;
 	gmem_tlb_reset(&r->tlb);
+	for (gpa_t at = ALIGN_DOWN(base, PAGE_SIZE); at < end; at += PAGE_SIZE) {
+		void *host = NULL;
+		int rc = gmem_pin(mem, &r->tlb, at, PAGE_SIZE, true, &host);
+
+		if (rc) {
+			pv_ring_fini(r);
+			return rc;
+		}
+		r->page[n++] = host;
+	}
 	pv_ring_rest(r);
-	return r->broken ? ERR_FAULT : 0;
+	return 0;
 }
 
-/* Requests that the guest has shown and Socle has not read; 0 when it claims what cannot be. */
-static u32 waiting(struct pv_ring *r, struct socle_ring *h)
+void pv_ring_fini(struct pv_ring *r)
 {
-	/* Acquire: the slots are read after the index that says that they are filled. */
-	u32 n = __atomic_load_n(&h->request_producer, __ATOMIC_ACQUIRE) - r->request_consumer;
+	for (unsigned i = 0; i < PV_RING_PAGES; i++)
+		if (r->page[i])
+			gmem_unpin(r->mem, r->page[i]);
+	memset(r->page, 0, sizeof(r->page));
+}
 
+u32 pv_ring_waiting(struct pv_ring *r)
+{
+	u32 n;
+
+	if (r->broken)
+		return 0;
+	/* Acquire: the slots are read after the index that says that they are filled. */
+	n = __atomic_load_n(&header(r)->request_producer, __ATOMIC_ACQUIRE) - r->request_consumer;
 	/* Slots of requests that were read and not answered are not free; whether the guest has read the
 	 * answers is its own affair. */
 	if (n <= r->size - (r->request_consumer - r->response_producer))
@@ -70,19 +87,11 @@ static u32 waiting(struct pv_ring *r, struct socle_ring *h)
 
 int pv_ring_next(struct pv_ring *r, struct socle_request *request)
 {
-	struct socle_ring *h = r->broken ? NULL : header(r);
-	void *from;
-
-	if (!h || waiting(r, h) == 0)
+	if (pv_ring_waiting(r) == 0)
 		return 0;
-	from = slot(r, r->request_consumer);
-	if (!from) {
-		set_broken(r, SOCLE_RING_BROKEN_MEMORY);
-		return 0;
-	}
 	/* The only read: what follows looks at the copy, which the compiler may not replace by the original.
 	 */
-	memcpy(request, from, sizeof(*request));
+	memcpy(request, slot(r, r->request_consumer), sizeof(*request));
 	__asm__ volatile("" : : "r"(request) : "memory");
 	if (request->id >= r->size || r->in_use[request->id / 64] & BIT(request->id % 64)) {
 		set_broken(r, SOCLE_RING_BROKEN_ID);
@@ -97,18 +106,12 @@ int pv_ring_next(struct pv_ring *r, struct socle_request *request)
 int pv_ring_respond(struct pv_ring *r, u32 id, int status, u32 length)
 {
 	struct socle_response response = {.id = id, .status = status, .length = length};
-	void *to;
 
 	if (id >= r->size || !(r->in_use[id / 64] & BIT(id % 64)))
 		return ERR_INVAL;
 	if (r->broken)
 		return ERR_FAULT;
-	to = slot(r, r->response_producer);
-	if (!to) {
-		set_broken(r, SOCLE_RING_BROKEN_MEMORY);
-		return ERR_FAULT;
-	}
-	memcpy(to, &response, sizeof(response));
+	memcpy(slot(r, r->response_producer), &response, sizeof(response));
 	r->in_use[id / 64] &= ~BIT(id % 64);
 	r->response_producer++;
 	r->responses++;
@@ -117,10 +120,10 @@ int pv_ring_respond(struct pv_ring *r, u32 id, int status, u32 length)
 
 bool pv_ring_publish(struct pv_ring *r)
 {
-	struct socle_ring *h = r->broken ? NULL : header(r);
+	struct socle_ring *h = header(r);
 	u32 before = r->response_published;
 
-	if (!h || before == r->response_producer)
+	if (r->broken || before == r->response_producer)
 		return false;
 	r->response_published = r->response_producer;
 	/* Release: the slots before the index. The barrier: the index before the look at what the guest waits
@@ -136,14 +139,9 @@ bool pv_ring_publish(struct pv_ring *r)
 
 bool pv_ring_rest(struct pv_ring *r)
 {
-	struct socle_ring *h = r->broken ? NULL : header(r);
-
-	if (!h) {
-		if (!r->broken)
-			set_broken(r, SOCLE_RING_BROKEN_MEMORY);
+	if (r->broken)
 		return false;
-	}
-	__atomic_store_n(&h->request_event, r->request_consumer + 1, __ATOMIC_RELAXED);
+	__atomic_store_n(&header(r)->request_event, r->request_consumer + 1, __ATOMIC_RELAXED);
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	return waiting(r, h) != 0;
+	return pv_ring_waiting(r) != 0;
 }

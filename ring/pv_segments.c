@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A request's addresses: checked and turned into host memory, page by page. */
+/* A request's addresses: checked, pinned and turned into host memory, page by page. */
 #include "pv_ring.h"
 
 struct pieces {
@@ -13,15 +13,14 @@ static int add(struct pv_ring *r, gpa_t gpa, u64 length, bool to_guest, struct p
 		return ERR_INVAL;
 	while (length) {
 		u64 n = MIN(length, PAGE_SIZE - gpa % PAGE_SIZE);
-		void *host;
+		void *host = NULL;
+		int rc;
 
 		if (p->n == p->max)
 			return ERR_TOOLONG;
-		if (to_guest && gmem_check(r->mem, gpa, n, 1))
-			return ERR_FAULT;
-		host = gmem_tlb_ptr(r->mem, &r->tlb, gpa, n);
-		if (!host)
-			return ERR_FAULT;
+		rc = gmem_pin(r->mem, &r->tlb, gpa, n, to_guest, &host);
+		if (rc)
+			return rc;
 		p->at[p->n++] = (struct piece){host, (u32)n};
 		gpa += n;
 		length -= n;
@@ -29,18 +28,11 @@ static int add(struct pv_ring *r, gpa_t gpa, u64 length, bool to_guest, struct p
 	return 0;
 }
 
-int pv_ring_segments(struct pv_ring *r, const struct socle_request *request, bool to_guest,
-		     struct piece *pieces, u32 max)
+static int add_list(struct pv_ring *r, const struct socle_request *request, bool to_guest, struct pieces *p)
 {
-	struct pieces p = {pieces, 0, max};
 	u64 bytes = (u64)request->nr_segments * sizeof(struct socle_segment), sum = 0;
 	const struct socle_segment *list;
-	int err;
 
-	if (request->nr_segments == 0) {
-		err = add(r, request->address, request->length, to_guest, &p);
-		return err ? err : (int)p.n;
-	}
 	if (request->nr_segments > SOCLE_RING_SEGMENTS)
 		return ERR_TOOLONG;
 	if (!IS_ALIGNED(request->address, sizeof(*list)))
@@ -54,13 +46,36 @@ int pv_ring_segments(struct pv_ring *r, const struct socle_request *request, boo
 		/* Each word once. */
 		u64 address = __atomic_load_n(&list[i].address, __ATOMIC_RELAXED);
 		u32 length = __atomic_load_n(&list[i].length, __ATOMIC_RELAXED);
+		int rc;
 
 		sum += length;
 		if (sum > request->length)
 			return ERR_INVAL;
-		err = add(r, address, length, to_guest, &p);
-		if (err)
-			return err;
+		rc = add(r, address, length, to_guest, p);
+		if (rc)
+			return rc;
 	}
-	return sum == request->length ? (int)p.n : ERR_INVAL;
+	return sum == request->length ? 0 : ERR_INVAL;
+}
+
+int pv_ring_segments(struct pv_ring *r, const struct socle_request *request, bool to_guest,
+		     struct piece *pieces, u32 max)
+{
+	struct pieces p = {pieces, 0, max};
+	int rc;
+
+	if (request->nr_segments == 0)
+		rc = add(r, request->address, request->length, to_guest, &p);
+	else
+		rc = add_list(r, request, to_guest, &p);
+	if (rc == 0)
+		return (int)p.n;
+	pv_ring_unpin(r, pieces, p.n);
+	return rc;
+}
+
+void pv_ring_unpin(struct pv_ring *r, const struct piece *pieces, u32 n)
+{
+	for (u32 i = 0; i < n; i++)
+		gmem_unpin(r->mem, pieces[i].base);
 }

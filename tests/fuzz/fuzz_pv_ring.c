@@ -24,6 +24,7 @@ static struct {
 	size_t left;
 } input;
 static struct pv_ring ring;
+static gpa_t base;
 static struct socle_request open[SOCLE_RING_MAX];
 static u32 nr_open;
 
@@ -39,13 +40,13 @@ static u64 take(unsigned bytes)
 static void guest_writes(void)
 {
 	u64 kind = take(1);
-	struct socle_ring *h = gmem_ptr(&ram, ring.base, sizeof(*h));
+	struct socle_ring *h = gmem_ptr(&ram, base, sizeof(*h));
 	u32 index = h->request_producer;
-	u64 at = ring.base + 128 + (index & (ring.size - 1)) * 32ull;
+	u64 at = base + 128 + (index & (ring.size - 1)) * 32ull;
 	struct socle_request *slot = gmem_ptr(&ram, at, 32);
 
 	if (kind % 4 == 0) {
-		void *to = gmem_ptr(&ram, ring.base + take(2) % (128 + ring.size * 32), 1);
+		void *to = gmem_ptr(&ram, base + take(2) % (128 + ring.size * 32), 1);
 		*(u8 *)to = (u8)take(1);
 	} else if (kind % 4 == 1) {
 		h->request_producer = index + 1;
@@ -95,8 +96,10 @@ static void socle_reads(void)
 	open[nr_open++] = r;
 	int n = pv_ring_segments(&ring, &r, to_guest, pieces, 40);
 	REQUIRE(n <= 40);
-	if (n > 0)
+	if (n > 0) {
 		check_pieces(pieces, n, r.length, to_guest);
+		pv_ring_unpin(&ring, pieces, (u32)n);
+	}
 }
 
 static void socle_answers(void)
@@ -127,10 +130,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	input.data = data;
 	input.left = size;
 	nr_open = 0;
-	if (pv_ring_init(&ring, &ram, 2 * PAGE_SIZE - take(1) % 8 * 128, (u32)1 << take(1) % 9))
+	base = 2 * PAGE_SIZE - take(1) % 8 * 128;
+	ram.pinned_pages = 0;
+	memset(ram.pins, 0, sizeof(ram.pins));
+	if (pv_ring_init(&ring, &ram, base, (u64)1 << take(1) % 9))
 		return 0;
 	if (take(1) & 1) { /* near the wrap of the indices */
-		struct socle_ring *h = gmem_ptr(&ram, ring.base, sizeof(*h));
+		struct socle_ring *h = gmem_ptr(&ram, base, sizeof(*h));
 
 		ring.request_consumer = ring.response_producer = ring.response_published = ~0u - 2;
 		h->request_producer = h->response_producer = ~0u - 2;
@@ -152,5 +158,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		REQUIRE(!broken || ring.broken == broken);
 		REQUIRE(ring.request_consumer - ring.response_producer == nr_open);
 	}
+	pv_ring_fini(&ring);
+	REQUIRE(ram.pinned_pages == 0);
 	return 0;
 }

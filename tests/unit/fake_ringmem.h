@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Guest memory for tests of rings: RAM_PAGES pages from guest-physical 0 with a hole and a ROM, each page on
  * the host's heap of its own, so that ASan sees who leaves a page. Included by exactly one file of a test
- * program, whose definitions then replace ept/gmem*.c. */
+ * program, whose definitions then replace ept/gmem.c and ept/gmem_copy.c. */
 #pragma once
 
 #include <stdlib.h>
@@ -19,7 +19,7 @@ static struct gmem ram;
 
 static inline void ram_init(void)
 {
-	ram = (struct gmem){.ept = &ram_ept, .nr_slots = 3};
+	ram = (struct gmem){.ept = &ram_ept, .nr_slots = 3, .pinned_limit = GMEM_PINNED_MAX};
 	ram.slots[0] = (struct gmem_slot){0, RAM_HOLE * PAGE_SIZE, 0};
 	ram.slots[1] = (struct gmem_slot){RAM_ROM * PAGE_SIZE, PAGE_SIZE, GMEM_READONLY};
 	ram.slots[2] =

@@ -265,7 +265,9 @@ static void rings_lie_in_ram(void **state)
 	assert_int_equal(pv_ring_init(&ring, &ram, RAM_HOLE * PAGE_SIZE - 128 - 32 * 4, 8), ERR_FAULT);
 	assert_int_equal(pv_ring_init(&ring, &ram, RAM_HOLE * PAGE_SIZE - 128 - 32 * 4, 4), 0);
 	assert_int_equal(pv_ring_init(&ring, &ram, BASE, SOCLE_RING_MAX), 0);
+	pv_ring_fini(&ring);
 	assert_int_equal(pv_ring_init(&ring, &ram, RAM_PAGES * PAGE_SIZE, 1), ERR_FAULT);
+	assert_int_equal(ram.pinned_pages, 1); /* of the other that began */
 }
 
 static int pieces_of(gpa_t address, u32 length, u16 nr, bool to_guest, struct piece *out, u32 max)
@@ -314,6 +316,15 @@ static void buffers_are_pointers(void **state)
 	assert_int_equal(pieces_of(~0ull - 10, 100, 0, false, out, 4), ERR_FAULT);
 	assert_int_equal(pieces_of(RAM_HOLE * PAGE_SIZE - 1, 2, 0, false, out, 4), ERR_FAULT);
 	assert_int_equal(pieces_of(1ull << 52, 1, 0, true, out, 4), ERR_FAULT);
+	/* What came back in pieces is in flight, the ring is, and nothing that failed (M74, M79). */
+	assert_int_equal(ram.pinned_pages, 2 + 4 + 1);
+	ram.pinned_limit = 8;
+	assert_int_equal(pieces_of(PAGE_SIZE * 5, PAGE_SIZE + 1, 0, false, out, 4), ERR_AGAIN);
+	assert_int_equal(ram.pinned_pages, 7);
+	assert_int_equal(pieces_of(PAGE_SIZE * 5, PAGE_SIZE, 0, false, out, 4), 1);
+	pv_ring_unpin(&ring, out, 1);
+	assert_int_equal(pv_ring_init(&ring, &ram, BASE, SOCLE_RING_MAX), ERR_AGAIN);
+	assert_int_equal(ram.pinned_pages, 7);
 }
 
 /* ---- thresholds ---- */
