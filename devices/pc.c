@@ -19,6 +19,7 @@
 #include "pic.h"
 #include "pit.h"
 #include "pm.h"
+#include "pv_disk.h"
 #include "rtc.h"
 #include "testdev.h"
 #include "uart.h"
@@ -45,6 +46,8 @@ struct pc {
 	struct virtio_rng *rng;
 	struct virtio_console *console;
 	void *nics[PC_MAX_NICS];
+	struct pv_bus pv;
+	struct pv_disk *pv_disks[PC_MAX_DISKS];
 };
 
 enum pc_space { PORT, MEM };
@@ -191,21 +194,40 @@ static void pc_init_devices(struct pc *pc)
 	    (struct debugport){.guest = pc->guest, .output = cfg->debug_output, .opaque = cfg->opaque};
 }
 
+static int pc_add_virtio_disk(struct pc *pc, unsigned i)
+{
+	const struct pc_disk *disk = &pc->config.disks[i];
+	const struct virtio_blk_setup setup = {.disk = disk->disk,
+					       .id = disk->id,
+					       .packed = disk->model == DISK_PACKED,
+					       .queues = pc->config.vcpus,
+					       .group = pc->config.group};
+
+	pc->disks[i] = virtio_blk_create(pc->guest, &pc->pci, PCI_DEVFN(PC_DISK_SLOT + i, 0), &setup);
+	return pc->disks[i] ? 0 : ERR_NOMEM;
+}
+
+static int pc_add_pv_disk(struct pc *pc, unsigned i)
+{
+	const struct pc_disk *disk = &pc->config.disks[i];
+	const struct pv_disk_setup setup = {.disk = disk->disk,
+					    .id = disk->id,
+					    .event = pc->config.event,
+					    .opaque = pc->config.opaque,
+					    .group = pc->config.group};
+
+	pc->pv_disks[i] = pv_disk_create(pc->guest, &pc->pv, &setup);
+	return pc->pv_disks[i] ? 0 : ERR_NOMEM;
+}
+
 static int pc_add_disks(struct pc *pc)
 {
-	const struct pc_config *cfg = &pc->config;
+	int rc = 0;
 
-	for (unsigned i = 0; i < cfg->nr_disks; i++) {
-		const struct virtio_blk_setup setup = {.disk = cfg->disks[i].disk,
-						       .id = cfg->disks[i].id,
-						       .packed = cfg->disks[i].model == DISK_PACKED,
-						       .queues = cfg->vcpus,
-						       .group = cfg->group};
-		pc->disks[i] = virtio_blk_create(pc->guest, &pc->pci, PCI_DEVFN(PC_DISK_SLOT + i, 0), &setup);
-		if (!pc->disks[i])
-			return ERR_NOMEM;
-	}
-	return 0;
+	for (unsigned i = 0; i < pc->config.nr_disks && !rc; i++)
+		rc = pc->config.disks[i].model == DISK_SOCLE ? pc_add_pv_disk(pc, i)
+							     : pc_add_virtio_disk(pc, i);
+	return rc;
 }
 
 static const struct nic_type *const nic_types[NET_MODELS] = {
@@ -282,7 +304,8 @@ u64 pc_usage(const struct pc *pc)
 	u64 size = heap_size(pc) + heap_size(pc->test.memory);
 
 	for (unsigned i = 0; i < PC_MAX_DISKS; i++)
-		size += pc->disks[i] ? virtio_blk_usage(pc->disks[i]) : 0;
+		size += (pc->disks[i] ? virtio_blk_usage(pc->disks[i]) : 0) +
+			(pc->pv_disks[i] ? pv_disk_usage(pc->pv_disks[i]) : 0);
 	for (unsigned i = 0; i < pc->config.nr_nics; i++)
 		size += pc->nics[i] ? nic_types[pc->config.nics[i].model]->usage(pc->nics[i]) : 0;
 	size += pc->console ? virtio_console_usage(pc->console) : 0;
@@ -294,12 +317,16 @@ void pc_disk_meters(const struct pc *pc, unsigned i, u64 *doorbells, u64 *interr
 	*doorbells = *interrupts = 0;
 	if (i < PC_MAX_DISKS && pc->disks[i])
 		virtio_blk_meters(pc->disks[i], doorbells, interrupts);
+	if (i < PC_MAX_DISKS && pc->pv_disks[i])
+		pv_disk_meters(pc->pv_disks[i], doorbells, interrupts);
 }
 
 void pc_destroy(struct pc *pc)
 {
-	for (unsigned i = 0; i < PC_MAX_DISKS; i++)
+	for (unsigned i = 0; i < PC_MAX_DISKS; i++) {
 		virtio_blk_destroy(pc->disks[i]);
+		pv_disk_destroy(pc->pv_disks[i]);
+	}
 	for (unsigned i = 0; i < pc->config.nr_nics; i++)
 		nic_types[pc->config.nics[i].model]->destroy(pc->nics[i]);
 	virtio_console_destroy(pc->console);
@@ -317,8 +344,12 @@ void pc_destroy(struct pc *pc)
 /* The interrupt chips last: they keep the levels that the devices have left. */
 void pc_reset(struct pc *pc)
 {
-	for (unsigned i = 0; i < pc->config.nr_disks; i++)
-		virtio_blk_reset(pc->disks[i]);
+	for (unsigned i = 0; i < pc->config.nr_disks; i++) {
+		if (pc->disks[i])
+			virtio_blk_reset(pc->disks[i]);
+		if (pc->pv_disks[i])
+			pv_disk_reset(pc->pv_disks[i]);
+	}
 	for (unsigned i = 0; i < pc->config.nr_nics; i++)
 		nic_types[pc->config.nics[i].model]->reset(pc->nics[i]);
 	if (pc->console)
@@ -368,4 +399,9 @@ size_t pc_console_input(struct pc *pc, const u8 *buf, size_t n)
 void pc_power_button(struct pc *pc)
 {
 	pm_power_button(&pc->pm);
+}
+
+struct pv_bus *pc_pv(struct pc *pc)
+{
+	return &pc->pv;
 }

@@ -7,5 +7,6 @@ enum disk_model {
 	DISK_PACKED, /* virtio, packed virtqueues offered too */
 	DISK_IDE,    /* ATA behind a PIIX3: bus-master DMA */
 	DISK_PIO,    /* the same without DMA */
+	DISK_SOCLE,  /* behind a Socle ring: not on the PCI bus */
 	DISK_MODELS
 };

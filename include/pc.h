@@ -71,12 +71,15 @@ struct pc_config {
 	/* After pc_console_input() took less than it was given: there is room again. May call
 	 * pc_console_input(). */
 	void (*console_room)(void *opaque);
+	/* A device behind a Socle ring notifies the guest: number as given to pv_open(). Any CPU. */
+	void (*event)(void *opaque, u32 number);
 	void *opaque;
 	struct sched_group *group; /* who pays for the time of the devices' timers; NULL: whoever runs */
 };
 
 /* Creates every device and registers its I/O regions with the guest; as after power-on. NULL, with
- * the reason logged and nothing left behind, when anything fails. All three callbacks must be set. */
+ * the reason logged and nothing left behind, when anything fails. All callbacks must be set; event may be
+ * NULL where no disk is DISK_SOCLE. */
 struct pc *pc_create(struct guest *g, const struct pc_config *cfg);
 /* No vCPU of the guest may be running. */
 void pc_destroy(struct pc *pc);

@@ -189,6 +189,9 @@ void vcpu_give_way(struct vcpu *v);
 /* On the vCPU's own task, holding nothing: serves what has come meanwhile, lets others run. Does not return
  * when the vCPU is to stop. */
 void vcpu_breathe(struct vcpu *v);
+/* The same in the middle of an exit: vcpu_yield(), if others want to run, and what is due. Nothing of the
+ * guest is changed; it returns always. */
+void vcpu_between(void);
 /* From any context: sets bits and wakes or kicks the vCPU. */
 void vcpu_request(struct vcpu *v, u32 bits);
 

@@ -32,7 +32,9 @@
 #define F80_EDX                                                                                              \
 	(CPUID80_1_EDX_SYSCALL | CPUID80_1_EDX_NX | CPUID80_1_EDX_PAGE1GB | CPUID80_1_EDX_RDTSCP |           \
 	 CPUID80_1_EDX_LM)
-#define SOCLE_FEATURES (SOCLE_FEATURE_CLOCK | SOCLE_FEATURE_ALARM | SOCLE_FEATURE_EVENT)
+#define SOCLE_FEATURES                                                                                       \
+	(SOCLE_FEATURE_CLOCK | SOCLE_FEATURE_ALARM | SOCLE_FEATURE_EVENT | SOCLE_FEATURE_RING |              \
+	 SOCLE_FEATURE_MULTI)
 /* Of KVM's feature bits (Linux, Documentation/virt/kvm/x86/cpuid.rst): no delay is needed after I/O, clock by
  * MSRs 0x4b564d00 and 01 that is the same for all vCPUs, steal time (vcpu/kvm.c), the end of interrupts by
  * MSR 0x4b564d04 (vcpu/pv_eoi.c). */

@@ -81,9 +81,6 @@ bool vcpu_load_pdptes(struct vcpu *v, u64 cr0, u64 cr3, u64 cr4);
 /* Whether a log line about something that nobody claims may still be spent on this guest. */
 bool guest_log_unknown(struct guest *g);
 
-/* vcpu_yield() in the middle of something long, if others want to run; for gmem_on_wait(). */
-void vcpu_between(void);
-
 /* ---- handlers, by file ---- */
 void exit_cpuid(struct vcpu *v); /* cpuid.c */
 void exit_rdmsr(struct vcpu *v); /* msr.c */

@@ -6,6 +6,7 @@
 static const char *const model_words[DISK_MODELS] = {
     [DISK_SPLIT] = "split",
     [DISK_PACKED] = "packed",
+    [DISK_SOCLE] = "socle",
 };
 
 const char *config_disk_word(enum disk_model model)
@@ -91,6 +92,10 @@ static int check_disk(struct config_parser *p, const struct config_vm *vm, unsig
 	const char key[] = {'d', 'i', 's', 'k', (char)('1' + i), 0};
 	struct use u = {p, vm, &vm->disks[i], key};
 
+	if (vm->disks[i].path[0] && vm->disks[i].model == DISK_SOCLE && !vm->hypervisor_cpuid) {
+		p->line = config_key_line(vm, key);
+		return config_fail(p, key, "socle needs hypervisor = on: the disk is reached by VMCALL");
+	}
 	if (!vm->disks[i].path[0] || vm->disks[i].read_only || vm->disks[i].null_bytes)
 		return 0;
 	if (vm->count > 1) {

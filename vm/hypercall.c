@@ -6,6 +6,9 @@
 #include "socle/clock.h"
 #include "socle/event.h"
 #include "socle/hypercall.h"
+#include "socle/ring.h"
+
+_Static_assert(sizeof(struct socle_multicall) == 64, "ABI: none lies across a page");
 
 static i64 call_none(struct vm *vm, struct vcpu *v, const u64 *args)
 {
@@ -58,6 +61,8 @@ static i64 call_yield(struct vm *vm, struct vcpu *v, const u64 *args)
 	return 0;
 }
 
+static i64 call_multi(struct vm *vm, struct vcpu *v, const u64 *args);
+
 static const hypercall_fn calls[] = {
     [SOCLE_CALL_EXIT_COUNT + 1 ... SOCLE_CALL_CLOCK_VCPU - 1] = call_none,
     [SOCLE_CALL_VERSION] = call_version,
@@ -78,7 +83,53 @@ static const hypercall_fn calls[] = {
     [SOCLE_CALL_EVENT_SEND] = call_event_send,
     [SOCLE_CALL_EVENT_UNMASK] = call_event_unmask,
     [SOCLE_CALL_EVENT_VCPU] = call_event_vcpu,
+    [SOCLE_CALL_DEVICE_QUERY] = call_device_query,
+    [SOCLE_CALL_RING_OPEN] = call_ring_open,
+    [SOCLE_CALL_RING_CLOSE] = call_ring_close,
+    [SOCLE_CALL_RING_DOORBELL] = call_ring_doorbell,
+    [SOCLE_CALL_MULTI] = call_multi,
 };
+
+/* One entry; its words are read once. Others may run before it. */
+static void multi_entry(struct vm *vm, struct vcpu *v, gpa_t gpa)
+{
+	struct gmem *m = &vm->guest.mem;
+	const volatile u64 *from = gmem_tlb_ptr(m, &v->tlb, gpa, sizeof(struct socle_multicall));
+	struct socle_multicall *to;
+	i64 result = SOCLE_ENOSYS;
+	u64 number, args[5];
+
+	if (!from)
+		return; /* there is no memory to populate its page */
+	number = from[0];
+	for (unsigned i = 0; i < ARRAY_SIZE(args); i++)
+		args[i] = from[1 + i];
+	if (number == SOCLE_CALL_MULTI)
+		result = SOCLE_EINVAL;
+	else if (number < ARRAY_SIZE(calls))
+		result = calls[number](vm, v, args);
+	to = gmem_tlb_ptr(m, &v->tlb, gpa, sizeof(*to));
+	if (to)
+		__atomic_store_n(&to->result, result, __ATOMIC_RELAXED);
+}
+
+static i64 call_multi(struct vm *vm, struct vcpu *v, const u64 *args)
+{
+	gpa_t gpa = args[0];
+	u64 n = args[1];
+
+	if (n > SOCLE_MULTI_MAX || !IS_ALIGNED(gpa, sizeof(struct socle_multicall)))
+		return SOCLE_EINVAL;
+	for (u64 i = 0; i < n; i++)
+		if (gmem_check(&vm->guest.mem, gpa + i * sizeof(struct socle_multicall),
+			       sizeof(struct socle_multicall), 1))
+			return SOCLE_EFAULT;
+	for (u64 i = 0; i < n; i++) {
+		multi_entry(vm, v, gpa + i * sizeof(struct socle_multicall));
+		vcpu_between();
+	}
+	return (i64)n;
+}
 
 __attribute__((noinline)) static i64 call(struct vm *vm, struct vcpu *v, u64 number)
 {

@@ -32,3 +32,9 @@ i64 call_event_unmask(struct vm *vm, struct vcpu *v, const u64 *args);
 i64 call_event_vcpu(struct vm *vm, struct vcpu *v, const u64 *args);
 /* Whether the VM allocated it for itself, so that an alarm may set it. */
 bool vm_event_is_own(struct vm *vm, u64 number);
+
+/* ---- rings.c ---- */
+i64 call_device_query(struct vm *vm, struct vcpu *v, const u64 *args);
+i64 call_ring_open(struct vm *vm, struct vcpu *v, const u64 *args);
+i64 call_ring_close(struct vm *vm, struct vcpu *v, const u64 *args);
+i64 call_ring_doorbell(struct vm *vm, struct vcpu *v, const u64 *args);

@@ -24,7 +24,8 @@
  * Slots hold guest-physical addresses, never data. What they point at belongs to Socle until the response; it
  * may be read or written at any moment until then. Requests are begun in the order of the ring and may be
  * done in any; a request with SOCLE_RING_BARRIER is begun after all before it are done and are on the medium,
- * and is so itself before any after it is begun.
+ * and is so itself before any after it is begun. If it fails, those behind it that Socle has been shown
+ * by then fail with SOCLE_ECANCELED: they could not keep their place.
  *
  * Notification. Each side says when it wants to hear of the other: the guest by response_event, Socle by
  * request_event. Who moves a producer from `before` to `after` reads the other's event index and notifies if
@@ -35,18 +36,64 @@
  *
  * What is wrong in one request (operation, flag, address, length) is its response's status. What is wrong
  * with the ring (a request producer that claims more than the slots that are free, an id that is not there or
- * is in use, RAM that is none) makes Socle set `broken` and look at the ring no more; requests that are on
- * their way get no response.
+ * is in use) makes Socle set `broken`, notify the guest and look at the ring no more; requests that are on
+ * their way get no response. To begin anew: SOCLE_CALL_RING_CLOSE, zero the ring, SOCLE_CALL_RING_OPEN.
  *
- * How a guest tells Socle of a ring, notifies it and hears from it will be calls of hypercall.h, announced
- * by a feature bit of their own: this version of Socle has none yet. */
+ * A guest finds its devices with SOCLE_CALL_DEVICE_QUERY, shows Socle a ring with SOCLE_CALL_RING_OPEN,
+ * notifies Socle with SOCLE_CALL_RING_DOORBELL, and is notified by an event (event.h): SOCLE_FEATURE_RING of
+ * hypercall.h says that these calls are there. */
 #ifndef SOCLE_RING_H
 #define SOCLE_RING_H
 
 #include <stdint.h>
 
+#include "hypercall.h"
+
+/* ---- Calls. Devices have numbers from 0 on, without a gap, the same as long as the VM lives. ---- */
+
+/* RDI: device; RSI: guest-physical address of a struct socle_device, which Socle fills in; a multiple of 64.
+ * 0; SOCLE_ENOENT: there is no device of that number, nor of a higher one; SOCLE_EINVAL; SOCLE_EFAULT: not in
+ * RAM that the guest may write. */
+#define SOCLE_CALL_DEVICE_QUERY 32
+/* RDI: device; RSI: which of its rings, below nr_rings; RDX: guest-physical address of the ring; R10: slots;
+ * R8: the event that notifies the guest, allocated for itself with SOCLE_CALL_EVENT_ALLOC, or 0: none. Socle
+ * looks at the ring from now on; what it holds already is seen with the first doorbell. 0; SOCLE_ENOENT: no
+ * such device or ring; SOCLE_EBUSY: it is open, or was not closed to the end; SOCLE_EINVAL: size, alignment
+ * or event; SOCLE_EFAULT: not in RAM that the guest may write; SOCLE_EDQUOT: too many pages in flight. */
+#define SOCLE_CALL_RING_OPEN 33
+/* RDI: device; RSI: ring. From now on Socle writes nothing into the ring; requests that were read and are
+ * not answered are ended. 0: it touches neither the ring nor a request's memory any more; SOCLE_EAGAIN: the
+ * medium still has some of them; the ring's event comes when the last is back, then close again. Also of a
+ * ring that is broken. SOCLE_ENOENT: no such device or ring, or it is not open. */
+#define SOCLE_CALL_RING_CLOSE 34
+/* RDI: device; RSI: ring. Socle looks at the ring. 0; SOCLE_ENOENT: no such device or ring, or it is not
+ * open. */
+#define SOCLE_CALL_RING_DOORBELL 35
+
+struct socle_device {
+	uint32_t kind;       /* SOCLE_DEVICE_ */
+	uint32_t flags;      /* SOCLE_DISK_ */
+	uint32_t nr_rings;   /* a disk: 1; a network interface: 0 transmits, 1 receives */
+	uint32_t max_pages;  /* in flight at once, of all rings of the VM and the rings themselves */
+	uint64_t sectors;    /* of a disk */
+	uint32_t max_length; /* bytes of a request; of a disk's ZERO and DISCARD, as many sectors of 512 */
+	uint32_t reserved0;
+	char name[16]; /* as in the VM's configuration, for example disk1; ends with a 0 */
+	uint8_t mac[6];
+	uint8_t reserved1[10];
+};
+
+#define SOCLE_DEVICE_DISK 1u
+#define SOCLE_DEVICE_NETWORK 2u
+#define SOCLE_DISK_READ_ONLY 1u
+/* What was written may be lost in a power cut until a FLUSH, a BARRIER or FUA; without it, nothing is. */
+#define SOCLE_DISK_VOLATILE 2u
+
+/* ---- The ring ---- */
+
 #define SOCLE_RING_MAX 256      /* slots */
 #define SOCLE_RING_SEGMENTS 128 /* of one request */
+#define SOCLE_RING_PAGES 257    /* that one request touches; one that two segments touch counts twice */
 
 /* Two cache lines, so that each is written by one side only. */
 struct socle_ring {
@@ -63,7 +110,6 @@ struct socle_ring {
 
 #define SOCLE_RING_BROKEN_PRODUCER 1u /* more requests than free slots, or fewer than before */
 #define SOCLE_RING_BROKEN_ID 2u       /* not less than size, or in use */
-#define SOCLE_RING_BROKEN_MEMORY 3u   /* the ring does not lie in RAM that the guest may write */
 
 /* Operations. Of a disk, with the numbers of sectors of 512 bytes: */
 #define SOCLE_RING_READ 1u
@@ -104,8 +150,13 @@ struct socle_response {
 	uint32_t reserved[5];
 };
 
-#define SOCLE_EIO (-5)      /* the medium failed */
-#define SOCLE_ENOTSUP (-95) /* this disk does not know the operation */
+/* Of requests, beside SOCLE_EINVAL (operation, flag, length, alignment, or beyond the disk's end) and
+ * SOCLE_EFAULT (an address that is not in RAM, or where the guest may not write). */
+#define SOCLE_EIO (-5)         /* the medium failed */
+#define SOCLE_E2BIG (-7)       /* more segments, pages or bytes than a request may have */
+#define SOCLE_EROFS (-30)      /* the disk is read-only */
+#define SOCLE_ENOTSUP (-95)    /* this device does not know the operation */
+#define SOCLE_ECANCELED (-125) /* it stood behind a barrier that failed */
 
 /* Not 0: a producer that went from before to after has reached event. */
 static inline int socle_ring_crossed(uint32_t event, uint32_t before, uint32_t after)

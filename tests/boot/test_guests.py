@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The bare guests: each directory in guests/bare is a program that tests the machine it runs on and counts
-(M1 to M7, M9, M14, M16 to M19, M24, M43, M44, M46, M66, M67; their sources name the rows)."""
+(M1 to M7, M9, M14, M15, M16 to M19, M24, M43, M44, M46, M66, M67, M70 to M74; their sources name the rows)."""
 import glob
 import os
 import re
+import struct
 
 import pytest
 from conftest import TOP
@@ -12,10 +13,15 @@ GUESTS = sorted(os.path.basename(os.path.dirname(d)) for d in glob.glob(os.path.
                 if not d.endswith("/lib/"))
 # What the command line tells a guest to leave out, because Bochs itself gets it wrong.
 BOCHS = "bochs"
+MIB = 1 << 20
 
 
 # More that a guest's configuration needs.
-KEYS = {"smp": "vcpus = 4\n"}
+KEYS = {"smp": "vcpus = 4\n",
+        "pvring": "disk1 = boot/pv.img, socle\ndisk2 = null:64M, socle\ndisk3 = boot/pv.ro, socle, ro\n"}
+# And more files. Word i of these disks is i.
+NUMBERS = struct.pack("<%dI" % MIB, *range(MIB))
+FILES = {"pvring": {"boot/pv.img": NUMBERS, "boot/pv.ro": NUMBERS[:MIB]}}
 
 
 def vm(name, kernel, words):
@@ -35,7 +41,7 @@ def passes(machine):
 
 @pytest.mark.parametrize("name", GUESTS)
 def test_guest(boot, guest, name):
-    passes(boot("[socle]\n" + vm(name, name, BOCHS), {name + ".elf": guest(name)}))
+    passes(boot("[socle]\n" + vm(name, name, BOCHS), {name + ".elf": guest(name), **FILES.get(name, {})}))
 
 
 @pytest.mark.parametrize("cpus", [2, 4])

@@ -37,6 +37,7 @@ static struct {
 	unsigned console_n, debug_n, rooms;
 	bool rng, virtio_console;          /* of the next PC */
 	struct block *disks[PC_MAX_DISKS]; /* of the next PC; none behind the first that is NULL */
+	enum disk_model model;             /* of those */
 } board;
 
 #define BOARD_GUEST ((struct guest *)&board)
@@ -215,6 +216,12 @@ const struct gmem_slot *gmem_slot_of(const struct gmem *m, gpa_t gpa)
 	return NULL;
 }
 
+int gmem_check(const struct gmem *m, gpa_t gpa, u64 n, u64 align)
+{
+	(void)m, (void)gpa, (void)n, (void)align;
+	return ERR_FAULT;
+}
+
 void *gmem_ptr(struct gmem *m, gpa_t gpa, size_t n)
 {
 	(void)m, (void)gpa, (void)n;
@@ -280,7 +287,7 @@ static inline struct pc *board_create(bool testdev)
 	    .opaque = &board,
 	};
 	while (cfg.nr_disks < PC_MAX_DISKS && board.disks[cfg.nr_disks]) {
-		cfg.disks[cfg.nr_disks] = (struct pc_disk){board.disks[cfg.nr_disks], "id", false};
+		cfg.disks[cfg.nr_disks] = (struct pc_disk){board.disks[cfg.nr_disks], "id", board.model};
 		cfg.nr_disks++;
 	}
 	return pc_create(BOARD_GUEST, &cfg);

@@ -28,7 +28,7 @@ struct fake_disk {
 
 static u64 fake_seed = 1;
 
-static inline u64 fake_random(u64 below)
+static inline u64 fake_disk_random(u64 below)
 {
 	fake_seed ^= fake_seed << 13;
 	fake_seed ^= fake_seed >> 7;
@@ -110,7 +110,7 @@ static inline void fake_disk_move(struct fake_disk *d, const struct block_reques
 	d->sectors_moved += r->count;
 	for (u32 i = 0; r->op != BLOCK_READ && i < r->count; i++) {
 		d->written[r->sector + i] = ++d->writes;
-		if (!(d->block.flags & BLOCK_VOLATILE) || fake_random(8) == 0)
+		if (!(d->block.flags & BLOCK_VOLATILE) || fake_disk_random(8) == 0)
 			fake_disk_stage(d, r->sector + i);
 	}
 }
@@ -133,7 +133,7 @@ static inline bool fake_disk_step(struct fake_disk *d)
 {
 	if (d->nr_pending == 0)
 		return false;
-	fake_disk_complete(d, (unsigned)fake_random(d->nr_pending));
+	fake_disk_complete(d, (unsigned)fake_disk_random(d->nr_pending));
 	return true;
 }
 
@@ -141,7 +141,7 @@ static inline bool fake_disk_step(struct fake_disk *d)
 static inline void fake_disk_cut(struct fake_disk *d)
 {
 	for (u64 s = 0; s < d->block.sectors; s++)
-		if (d->written[s] && fake_random(2))
+		if (d->written[s] && fake_disk_random(2))
 			fake_disk_stage(d, s);
 	for (unsigned i = 0; i < d->nr_pending; i++) {
 		struct block_request *r = d->pending[i];
@@ -152,7 +152,7 @@ static inline void fake_disk_cut(struct fake_disk *d)
 		for (u32 k = 0; k < r->nr_segments; at += r->segments[k++].length)
 			memcpy(at, r->segments[k].base, r->segments[k].length);
 		for (u32 k = 0; k < r->count; k++)
-			if (fake_random(2))
+			if (fake_disk_random(2))
 				memcpy(d->medium + (r->sector + k) * BLOCK_SECTOR,
 				       all + (size_t)k * BLOCK_SECTOR, BLOCK_SECTOR);
 		free(all);

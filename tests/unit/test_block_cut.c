@@ -112,7 +112,7 @@ static void write_log(unsigned txn)
 {
 	for (u32 i = 0; i < RECORDS; i++) {
 		struct io *io = prepare(txn, BLOCK_WRITE, (txn - 1) * RECORDS + i, 1);
-		struct record rec = {MAGIC, txn, i, (u32)fake_random(PAGES), txn, 0};
+		struct record rec = {MAGIC, txn, i, (u32)fake_disk_random(PAGES), txn, 0};
 
 		page_of[txn][i] = rec.page;
 		rec.sum = sum_of(&rec);
@@ -161,7 +161,7 @@ static void wal_step(void)
 	if (wal.txn == 0)
 		written = 0;
 	if (order == BY_BARRIER) { /* waits for nothing */
-		if (wal.txn < TXNS && fake_random(4) == 0) {
+		if (wal.txn < TXNS && fake_disk_random(4) == 0) {
 			write_log(++wal.txn);
 			write_data(wal.txn);
 		}
@@ -179,9 +179,9 @@ static void wal_step(void)
 
 static void noise_step(void)
 {
-	u64 s = fake_random(NOISE);
+	u64 s = fake_disk_random(NOISE);
 
-	if (fake_random(16) == 0 && !noise_flush) {
+	if (fake_disk_random(16) == 0 && !noise_flush) {
 		struct io *io = prepare(0, BLOCK_FLUSH, 0, 0);
 
 		memcpy(before_flush, complete, sizeof(complete));
@@ -253,11 +253,11 @@ static const char *recover(void)
 static const char *one_cut(unsigned *promised)
 {
 	const char *wrong;
-	u64 steps = 1 + fake_random(400);
+	u64 steps = 1 + fake_disk_random(400);
 
 	fake_disk_init(&disk, PORT0 + NOISE, BLOCK_VOLATILE);
-	block_queue_init(&queue, &disk.block, 1 + (unsigned)fake_random(BLOCK_QUEUE_DEPTH));
-	assert_int_equal(block_port_init(&ports[0], &queue, 0, PORT0, 0, 1 + (u32)fake_random(64)), 0);
+	block_queue_init(&queue, &disk.block, 1 + (unsigned)fake_disk_random(BLOCK_QUEUE_DEPTH));
+	assert_int_equal(block_port_init(&ports[0], &queue, 0, PORT0, 0, 1 + (u32)fake_disk_random(64)), 0);
 	assert_int_equal(block_port_init(&ports[1], &queue, PORT0, NOISE, 0, 64), 0);
 	memset(&wal, 0, sizeof(wal));
 	memset(version, 0, sizeof(version));
@@ -268,9 +268,9 @@ static const char *one_cut(unsigned *promised)
 	nr_ios = 0;
 	for (u64 i = 0; i < steps; i++) {
 		wal_step();
-		if (fake_random(2))
+		if (fake_disk_random(2))
 			noise_step();
-		for (u64 n = fake_random(4); n; n--)
+		for (u64 n = fake_disk_random(4); n; n--)
 			fake_disk_step(&disk);
 	}
 	fake_disk_cut(&disk);

@@ -134,7 +134,7 @@ static void cut_into_segments(struct job *j)
 	u32 left = j->r.count * BLOCK_SECTOR, n = 0;
 
 	while (left) {
-		u32 piece = (u32)fake_random(4) ? 512 : 1 + (u32)fake_random(left);
+		u32 piece = (u32)fake_disk_random(4) ? 512 : 1 + (u32)fake_disk_random(left);
 
 		piece = n == ARRAY_SIZE(j->segments) - 1 ? left : MIN(piece, left);
 		j->segments[n++] = (struct piece){j->data + j->r.count * BLOCK_SECTOR - left, piece};
@@ -174,22 +174,23 @@ static void submit(struct job *j)
 
 static void random_job(u32 flags_of_100)
 {
-	unsigned port = (unsigned)fake_random(PORTS);
-	struct job *j = &jobs[port][fake_random(REQUESTS)];
+	unsigned port = (unsigned)fake_disk_random(PORTS);
+	struct job *j = &jobs[port][fake_disk_random(REQUESTS)];
 	static const enum block_op ops[] = {BLOCK_READ,  BLOCK_READ,    BLOCK_WRITE,       BLOCK_WRITE,
 					    BLOCK_FLUSH, BLOCK_DISCARD, BLOCK_WRITE_ZEROES};
 
 	if (j->live)
 		return;
 	j->port = port;
-	j->r = (struct block_request){.op = ops[fake_random(ARRAY_SIZE(ops))], .complete = job_done};
+	j->r = (struct block_request){.op = ops[fake_disk_random(ARRAY_SIZE(ops))], .complete = job_done};
 	if (j->r.op != BLOCK_FLUSH) {
-		j->r.sector = fake_random(EXTENT);
-		j->r.count = (u32)MIN(1 + fake_random(8), EXTENT - j->r.sector);
+		j->r.sector = fake_disk_random(EXTENT);
+		j->r.count = (u32)MIN(1 + fake_disk_random(8), EXTENT - j->r.sector);
 	}
-	if (fake_random(100) < flags_of_100)
-		j->r.flags =
-		    fake_random(2) && is_write(&j->r) && j->r.op != BLOCK_DISCARD ? BLOCK_FUA : BLOCK_BARRIER;
+	if (fake_disk_random(100) < flags_of_100)
+		j->r.flags = fake_disk_random(2) && is_write(&j->r) && j->r.op != BLOCK_DISCARD
+				 ? BLOCK_FUA
+				 : BLOCK_BARRIER;
 	if (!place_free(port, &j->r))
 		return;
 	if (j->r.op == BLOCK_READ || j->r.op == BLOCK_WRITE) {
@@ -289,7 +290,7 @@ static void share_limits_what_competes(void **state)
 		random_job(5);
 		for (unsigned p = 0; p < PORTS; p++)
 			assert_true(ports[p].outstanding <= 3);
-		if (fake_random(3) == 0)
+		if (fake_disk_random(3) == 0)
 			fake_disk_step(&disk);
 	}
 	board_end();

@@ -33,8 +33,13 @@ static void words(void **state)
 		accept(text);
 		assert_int_equal(d[1].model, i);
 	}
+	accept(VM_HEAD "disk2 = d, Socle, ro\n");
+	assert_int_equal(d[1].model, DISK_SOCLE);
+	assert_string_equal(config_disk_word(DISK_SOCLE), "socle");
+	refuse(VM_HEAD "disk2 = null:4M, socle\nhypervisor = off\n", 4, "disk2",
+	       "socle needs hypervisor = on");
 	refuse(VM_HEAD "disk1 =\n", 4, "disk1",
-	       "value missing: expected PATH or null:SIZE[, ro or rw][, split or packed]");
+	       "value missing: expected PATH or null:SIZE[, ro or rw][, split, packed or socle]");
 	refuse(VM_HEAD "disk1 = , ro\n", 4, "disk1", "empty path");
 	refuse(VM_HEAD "disk1 = d,\nmemory=1\n", 5, "memory", "duplicate");
 	refuse(VM_HEAD "disk3 = d, r\n", 4, "disk3",

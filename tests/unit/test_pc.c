@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "fake_board.h"
+#include "pv.h"
 
 static struct pc *pc;
 
@@ -160,9 +161,21 @@ static void test_disks(void **state)
 		pc_reset(pc);
 		assert_int_equal(pci_config(PC_DISK_SLOT << 3, 0x10), n ? 0 : ~0u);
 	}
-	for (int i = 0; i <= PC_MAX_DISKS; i++) {
+	/* Behind Socle rings: not on the bus, numbered from 0, and neither they leave anything behind. */
+	struct socle_device d;
+	pc_destroy(pc);
+	board.model = DISK_SOCLE;
+	pc = board_create(false);
+	for (unsigned slot = 1; slot < 32; slot++)
+		assert_int_equal(pci_config(slot << 3, 0), ~0u);
+	for (unsigned i = 0; i <= PC_MAX_DISKS; i++)
+		assert_int_equal(pv_query(pc_pv(pc), i, &d), i < PC_MAX_DISKS ? 0 : ERR_NOENT);
+	assert_true(pc_usage(pc) >= PC_MAX_DISKS * sizeof(struct piece) * 2048);
+	pc_reset(pc);
+	for (int i = 0; i <= 2 * PC_MAX_DISKS + 1; i++) {
+		board.model = i > PC_MAX_DISKS ? DISK_SOCLE : DISK_SPLIT;
 		pc_destroy(pc);
-		board.fail_heap = i;
+		board.fail_heap = i % (PC_MAX_DISKS + 1);
 		assert_null(board_create(false));
 		assert_int_equal(board.heap_blocks, 0);
 		assert_int_equal(board.nr_ports + board.nr_mems, 0);

@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The disk behind a Socle ring: from the ring to the block device and back; see pv_disk.h.
+ *
+ * As in virtio_blk.c, one CPU at a time takes requests, one by one under the lock, and submits each without
+ * it; the block device may complete within submit. A barrier is the `fence`: nothing behind it is taken
+ * before it is done, and it begins when all before it have come back. A request of several steps goes into
+ * `again` between them, because nothing may be submitted from complete(). */
+#include "pv_disk_internal.h"
+
+#include "guest.h"
+#include "host.h"
+#include "log.h"
+
+/* At one go; the rest is put off, so that others run. */
+#define TURN_REQUESTS PV_SLOTS
+#define TURN_SECTORS 2048u
+
+/* ---- slots; the lock is held ---- */
+/* Room for a request's pieces in one piece, or false: those before must come back first. */
+static bool slot_room(struct pv_disk *d)
+{
+	u32 at = d->pool_tail % PV_POOL, skip = at + SOCLE_RING_PAGES > PV_POOL ? PV_POOL - at : 0;
+
+	if (d->slot_tail - d->slot_head == PV_SLOTS ||
+	    d->pool_tail - d->pool_head + skip + SOCLE_RING_PAGES > PV_POOL)
+		return false;
+	d->pool_tail += skip;
+	return true;
+}
+
+static void slots_retire(struct pv_disk *d)
+{
+	while (d->slot_head != d->slot_tail && d->slot[d->slot_head % PV_SLOTS].done)
+		d->pool_head = d->slot[d->slot_head++ % PV_SLOTS].pieces_end;
+	if (d->slot_head == d->slot_tail)
+		d->pool_head = d->pool_tail = 0; /* the pool's beginning is in the cache */
+}
+
+static void slot_finish(struct pv_disk *d, struct pv_slot *s, int status)
+{
+	pv_ring_unpin(&d->ring, s->pieces, s->nr_pieces);
+	if (d->state == PV_OPEN)
+		(void)pv_ring_respond(&d->ring, s->id, status, status ? 0 : s->written);
+	if (d->fence == s)
+		d->fence = NULL;
+	if (s->barrier && status && d->state == PV_OPEN)
+		d->canceled = pv_ring_waiting(&d->ring);
+	d->in_flight -= s->begun;
+	s->done = true;
+	slots_retire(d);
+}
+
+static void step_begin(struct pv_slot *s)
+{
+	struct block_request *r = &s->request;
+	u8 step = s->steps & (u8)(0u - s->steps);
+
+	s->steps ^= step;
+	if (step == STEP_MAIN) {
+		r->op = s->op;
+		r->sector = s->sector;
+		r->count = s->count;
+		r->segments = s->pieces;
+		r->nr_segments = s->nr_pieces;
+		return;
+	}
+	r->op = BLOCK_FLUSH;
+	r->sector = 0;
+	r->count = r->nr_segments = 0;
+}
+
+static void slot_begin(struct pv_disk *d, struct pv_slot *s)
+{
+	s->begun = true;
+	d->in_flight++;
+	step_begin(s);
+}
+
+/* ---- telling the guest; the lock is held ---- */
+static bool has_news(struct pv_disk *d)
+{
+	bool news = false;
+
+	if (d->state == PV_OPEN) {
+		news = pv_ring_publish(&d->ring);
+		if (unlikely(d->ring.broken) && !d->told)
+			news = d->told = true;
+	} else if (d->state == PV_CLOSING && !d->told && !d->in_flight && !d->serving) {
+		news = d->told = true;
+	}
+	news = news && d->event_number;
+	d->notifications += news;
+	return news;
+}
+
+/* ---- going on later ---- */
+static void serve_later(struct pv_disk *d)
+{
+	spin_lock(&d->later_lock);
+	timer_set(&d->later, tsc_now());
+	spin_unlock(&d->later_lock);
+}
+
+/* ---- serving ---- */
+/* How a look at the ring ended. */
+enum pv_look { LOOK_SUBMIT, LOOK_AGAIN, LOOK_NOTHING };
+
+/* A request from the ring; there is a slot. The lock is held. */
+static enum pv_look take(struct pv_disk *d, struct pv_slot **out)
+{
+	struct pv_slot *s = *out = &d->slot[d->slot_tail % PV_SLOTS];
+	struct socle_request request;
+	int status;
+
+	if (!pv_ring_next(&d->ring, &request))
+		return pv_ring_rest(&d->ring) ? LOOK_AGAIN : LOOK_NOTHING;
+	status = pv_disk_parse(d, s, &request);
+	d->slot_tail++;
+	d->pool_tail += s->nr_pieces;
+	s->pieces_end = d->pool_tail;
+	if (unlikely(d->canceled)) {
+		d->canceled--;
+		s->barrier = false;
+		status = SOCLE_ECANCELED;
+	}
+	if (status) {
+		slot_finish(d, s, status);
+		return LOOK_AGAIN;
+	}
+	if (s->barrier) {
+		d->fence = s;
+		if (d->in_flight) {
+			d->blocked = true;
+			return LOOK_NOTHING;
+		}
+	}
+	slot_begin(d, s);
+	return LOOK_SUBMIT;
+}
+
+static enum pv_look look(struct pv_disk *d, struct pv_slot **out)
+{
+	if (d->state != PV_OPEN)
+		return LOOK_NOTHING;
+	if (!list_empty(&d->again)) {
+		*out = list_entry(d->again.next, struct pv_slot, link);
+		list_remove(&(*out)->link);
+		step_begin(*out);
+		return LOOK_SUBMIT;
+	}
+	if (d->fence && !d->fence->begun && !d->in_flight) {
+		*out = d->fence;
+		slot_begin(d, d->fence);
+		return LOOK_SUBMIT;
+	}
+	if (d->fence || !slot_room(d)) {
+		d->blocked = true;
+		return LOOK_NOTHING;
+	}
+	return take(d, out);
+}
+
+/* Until there is nothing to do, or a turn is over: true. */
+static bool serve_turn(struct pv_disk *d)
+{
+	u32 sectors = 0;
+
+	for (u32 n = 0; n < TURN_REQUESTS && sectors < TURN_SECTORS; n++) {
+		struct pv_slot *s;
+		enum pv_look l = look(d, &s);
+
+		if (l == LOOK_AGAIN)
+			continue;
+		if (l == LOOK_NOTHING)
+			return false;
+		sectors += s->request.count;
+		spin_unlock(&d->lock);
+		block_submit(d->disk, &s->request);
+		spin_lock(&d->lock);
+	}
+	return true;
+}
+
+/* *more: there may be more, for later. ERR_NOENT: the ring is not open. */
+static int serve(struct pv_disk *d, u64 doorbells, bool *more)
+{
+	bool tell;
+
+	*more = false;
+	spin_lock(&d->lock);
+	d->doorbells += doorbells;
+	if (d->serving || d->state != PV_OPEN) {
+		int rc = d->state == PV_OPEN ? 0 : ERR_NOENT;
+		spin_unlock(&d->lock);
+		return rc;
+	}
+	d->serving = true;
+	d->blocked = false;
+	*more = serve_turn(d);
+	d->serving = false;
+	tell = has_news(d);
+	spin_unlock(&d->lock);
+	if (tell)
+		d->event(d->opaque, d->event_number);
+	return 0;
+}
+
+static int doorbell(struct pv_device *device, unsigned ring)
+{
+	struct pv_disk *d = container_of(device, struct pv_disk, device);
+	bool more;
+	int rc = serve(d, 1, &more);
+
+	(void)ring;
+	if (unlikely(more))
+		serve_later(d);
+	return rc;
+}
+
+static void later(void *opaque)
+{
+	struct pv_disk *d = opaque;
+	bool more;
+
+	(void)serve(d, 0, &more);
+	if (more)
+		timer_set(&d->later, tsc_now());
+}
+
+static int status_of(enum block_status status)
+{
+	return status == BLOCK_OK ? 0 : status == BLOCK_UNSUPP ? SOCLE_ENOTSUP : SOCLE_EIO;
+}
+
+/* Any CPU; perhaps within serve_turn(), which then looks again, and tells the guest of all at once. */
+static void complete(struct block_request *r, enum block_status status)
+{
+	struct pv_slot *s = container_of(r, struct pv_slot, request);
+	struct pv_disk *d = s->disk;
+	bool tell = false, go_on = false;
+
+	spin_lock(&d->lock);
+	if (status == BLOCK_OK && s->steps && d->state == PV_OPEN)
+		list_insert(&d->again, &s->link);
+	else
+		slot_finish(d, s, status_of(status));
+	if (!d->serving) {
+		tell = has_news(d);
+		go_on = d->state == PV_OPEN && (d->blocked || !list_empty(&d->again));
+		d->blocked = false;
+	}
+	spin_unlock(&d->lock);
+	if (tell)
+		d->event(d->opaque, d->event_number);
+	if (go_on)
+		serve_later(d);
+}
+
+/* ---- opening and closing ---- */
+static int open_ring(struct pv_device *device, unsigned ring, gpa_t base, u64 size, u32 event)
+{
+	struct pv_disk *d = container_of(device, struct pv_disk, device);
+	int rc = ERR_EXIST;
+
+	(void)ring;
+	spin_lock(&d->lock);
+	if (d->state == PV_CLOSED) {
+		rc = pv_ring_init(&d->ring, d->mem, base, size);
+		if (rc == 0) {
+			d->state = PV_OPEN;
+			d->event_number = event;
+			d->told = d->blocked = false;
+			d->canceled = 0;
+		}
+	}
+	spin_unlock(&d->lock);
+	return rc;
+}
+
+/* The lock is held. 0, or ERR_AGAIN: the block device has requests. */
+static int close_locked(struct pv_disk *d)
+{
+	if (d->state == PV_OPEN) {
+		d->state = PV_CLOSING;
+		d->told = false;
+		while (!list_empty(&d->again)) {
+			struct pv_slot *s = list_entry(d->again.next, struct pv_slot, link);
+
+			list_remove(&s->link);
+			slot_finish(d, s, SOCLE_ECANCELED);
+		}
+		if (d->fence && !d->fence->begun)
+			slot_finish(d, d->fence, SOCLE_ECANCELED);
+	}
+	if (d->in_flight || d->serving)
+		return ERR_AGAIN;
+	if (d->state == PV_CLOSING)
+		pv_ring_fini(&d->ring);
+	d->state = PV_CLOSED;
+	return 0;
+}
+
+static int close_ring(struct pv_device *device, unsigned ring)
+{
+	struct pv_disk *d = container_of(device, struct pv_disk, device);
+	int rc = ERR_NOENT;
+
+	(void)ring;
+	spin_lock(&d->lock);
+	if (d->state != PV_CLOSED)
+		rc = close_locked(d);
+	spin_unlock(&d->lock);
+	return rc;
+}
+
+static void query(const struct pv_device *device, struct socle_device *out)
+{
+	const struct pv_disk *d = container_of(device, struct pv_disk, device);
+
+	out->kind = SOCLE_DEVICE_DISK;
+	out->flags = (d->disk->flags & BLOCK_READ_ONLY ? SOCLE_DISK_READ_ONLY : 0) |
+		     (d->disk->flags & BLOCK_VOLATILE ? SOCLE_DISK_VOLATILE : 0);
+	out->sectors = d->disk->sectors;
+	out->max_length = PV_LENGTH_MAX;
+	out->max_pages = (u32)d->mem->pinned_limit;
+	memcpy(out->name, d->id, sizeof(out->name));
+}
+
+/* ---- life ---- */
+static const struct pv_device_ops disk_ops = {query, open_ring, close_ring, doorbell};
+
+struct pv_disk *pv_disk_create(struct guest *g, struct pv_bus *bus, const struct pv_disk_setup *setup)
+{
+	struct pv_disk *d = heap_alloc(sizeof(*d));
+
+	if (!d) {
+		log_error("%s: no memory for a disk behind a Socle ring", guest_name(g));
+		return NULL;
+	}
+	d->device = (struct pv_device){&disk_ops, 1};
+	d->disk = setup->disk;
+	d->mem = guest_mem(g);
+	d->event = setup->event;
+	d->opaque = setup->opaque;
+	memcpy(d->id, setup->id, strnlen(setup->id, sizeof(d->id) - 1));
+	list_init(&d->again);
+	for (unsigned i = 0; i < PV_SLOTS; i++) {
+		d->slot[i].disk = d;
+		d->slot[i].request.complete = complete;
+	}
+	timer_init(&d->later, later, d, &d->later_lock);
+	d->later.group = setup->group;
+	if (pv_bus_add(bus, &d->device) == 0)
+		return d;
+	log_error("%s: too many devices behind Socle rings", guest_name(g));
+	heap_free(d);
+	return NULL;
+}
+
+void pv_disk_reset(struct pv_disk *d)
+{
+	int rc;
+
+	do {
+		spin_lock(&d->lock);
+		rc = close_locked(d);
+		spin_unlock(&d->lock);
+		if (rc)
+			cpu_poll_interrupts();
+	} while (rc);
+}
+
+void pv_disk_destroy(struct pv_disk *d)
+{
+	if (!d)
+		return;
+	pv_disk_reset(d);
+	timer_destroy(&d->later);
+	heap_free(d);
+}
+
+u64 pv_disk_usage(const struct pv_disk *d)
+{
+	return heap_size(d);
+}
+
+void pv_disk_meters(const struct pv_disk *d, u64 *doorbells, u64 *notifications)
+{
+	*doorbells = __atomic_load_n(&d->doorbells, __ATOMIC_RELAXED);
+	*notifications = __atomic_load_n(&d->notifications, __ATOMIC_RELAXED);
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of the disk behind a Socle ring share: the device, and a request from the ring to the block
+ * device. */
+#pragma once
+
+#include "list.h"
+#include "pv_disk.h"
+#include "pv_ring.h"
+#include "sched.h"
+#include "spinlock.h"
+
+/* Requests in the block device's hands at once; what is more waits in the ring. */
+#define PV_SLOTS 64u
+/* Pieces of guest memory of all of them. */
+#define PV_POOL 2048u
+#define PV_RANGE_MAX 8192u /* sectors of ZERO and DISCARD */
+#define PV_LENGTH_MAX ((SOCLE_RING_PAGES - 1) * 4096u)
+_Static_assert(PV_LENGTH_MAX / BLOCK_SECTOR <= PV_RANGE_MAX, "one limit is told for both");
+
+/* What is still to be done for a request, in this order. */
+#define STEP_FLUSH_BEFORE 1u
+#define STEP_MAIN 2u
+#define STEP_FLUSH_AFTER 4u
+
+/* In the order in which they were taken; a slot is free again when those before it are, too. */
+struct pv_slot {
+	struct pv_disk *disk;
+	struct block_request request; /* of the present step */
+	struct list link;             /* in `again` */
+	/* Of the main step. */
+	enum block_op op;
+	u64 sector;
+	u32 count;
+	struct piece *pieces; /* pinned */
+	u32 nr_pieces;
+	u32 id;
+	u32 written;    /* what the guest is told, when all went well */
+	u32 pieces_end; /* of the pool, free-running */
+	u8 steps;
+	bool barrier, begun, done;
+};
+
+enum pv_state { PV_CLOSED, PV_OPEN, PV_CLOSING };
+
+struct pv_disk {
+	struct pv_device device;
+	struct block *disk;
+	struct gmem *mem;
+	char id[16];
+	void (*event)(void *opaque, u32 number);
+	void *opaque;
+	struct spinlock lock; /* of all that follows, but for `later` */
+	enum pv_state state;
+	u32 event_number;
+	bool serving; /* somebody is taking requests; who comes meanwhile need not */
+	bool blocked; /* the next has to wait for others to come back */
+	bool told;    /* that the ring is broken, or that it can be closed now */
+	u32 in_flight;
+	u32 canceled;                 /* so many requests that come next stood behind a barrier that failed */
+	struct pv_slot *fence;        /* the barrier that waits, or is served: nothing behind it is taken */
+	struct list again;            /* slots with steps left to do */
+	u64 doorbells, notifications; /* read without the lock */
+	u32 slot_head, slot_tail, pool_head, pool_tail; /* free-running; head: the oldest */
+	struct pv_ring ring;
+	struct pv_slot slot[PV_SLOTS];
+	struct spinlock later_lock;
+	struct timer later; /* goes on where serving ended, with later_lock held */
+	struct piece pool[PV_POOL];
+};
+
+/* pv_disk_request.c: fills the slot, with pieces at most where pool_tail is. 0, or the status that answers
+ * it. */
+int pv_disk_parse(struct pv_disk *d, struct pv_slot *s, const struct socle_request *r);
