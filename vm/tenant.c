@@ -75,7 +75,7 @@ int tenant_set_memory(struct tenant *t, u64 bytes, char *why, size_t why_size)
 	tenant_vms(t, &has);
 	if (bytes && bytes < has) {
 		snprintf(why, why_size, "its VMs have %lu MiB: expected that at least, or 0 for no limit",
-			 has >> 20);
+			 ALIGN_UP(has, (u64)1 << 20) >> 20);
 		return ERR_INVAL;
 	}
 	t->memory = bytes;

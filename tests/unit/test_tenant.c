@@ -37,6 +37,21 @@ static void memory_of_all_is_limited(void **state)
 	nobody_left(before);
 }
 
+/* What is said to be enough is taken. */
+static void odd_memory_is_rounded_up(void **state)
+{
+	struct holdings before = holdings();
+	(void)state;
+	typed("create -p\r[vm odd]\rkernel = k.elf\rmemory = 4100K\rtenant = idle\r.\r");
+	assert_non_null(vm_find("odd"));
+	expect("tenant idle memory=4", "its VMs have 5 MiB: expected that at least");
+	expect("tenant idle", " 4          0     0");
+	assert_null(strstr(ask("tenant idle memory=5"), "expected"));
+	expect("tenant idle", " 4          5     0");
+	ask("tenant idle memory=0");
+	nobody_left(before);
+}
+
 /* Of a VM that was typed, too. */
 static void groups_share_the_quota(void **state)
 {
@@ -89,6 +104,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    T(memory_of_all_is_limited),
+	    T(odd_memory_is_rounded_up),
 	    T(groups_share_the_quota),
 	    T(wrong_words),
 	};
