@@ -4,25 +4,21 @@
  * (disk.h); `n=` operations each, 1000 if it is not there; after some to warm up.
  *
  * DISK mode op size depth: n operations, ticks of the TSC for all of them (on the test machine: instructions,
- * Socle's included), how many of those the guest's own instructions are not, interrupts, exits by reason. */
-#include <socle/clock.h>
-
+ * Socle's included), those that doorbells took, without the guest's own; interrupts, exits by reason. */
+#include "disk/disk.h"
 #include "apic.h"
 #include "counters.h"
-#include "disk/disk.h"
-#include "hyper.h"
 #include "page.h"
 #include "print.h"
+#include "test.h"
 #include "trap.h"
 
 #define WARM_UP 200U
 #define BUFFERS ((u64)8 << 20) /* bytes; larger requests of great depth share them */
-#define GIGA 1000000000U
-#define LONG 2000000000U /* ticks; a request takes less */
+#define LONG 2000000000U       /* ticks; a request takes less */
 
 static const struct disk_driver *const drivers[] = {&disk_virtio, &disk_packed};
 static const struct disk_driver *disk;
-static struct socle_vcpu_clock *record;
 static u8 *buffers;
 static u64 next_sector, sectors;
 
@@ -36,22 +32,6 @@ static u64 element(const char **list)
 	if (**list == ',')
 		(*list)++;
 	return n;
-}
-
-static u64 ticks_of(u64 ns)
-{
-	/* So that no 128-bit division is needed. */
-	u64 ns_of_ticks = (u64)((unsigned __int128)GIGA * record->factor >> record->shift);
-
-	return ns * GIGA / ns_of_ticks;
-}
-
-static u64 hypervisor_ns(void)
-{
-	if (!record)
-		return 0;
-	hypercall(SOCLE_CALL_CLOCK_UPDATE, 0, 0);
-	return record->hypervisor_ns;
 }
 
 static void add(unsigned tag, bool write, u32 bytes)
@@ -98,24 +78,23 @@ static bool run(bool write, u32 bytes, unsigned depth, u64 n)
 
 static void point(bool write, u32 bytes, unsigned depth, u64 n)
 {
-	u64 ticks, hypervisor, interrupts;
+	u64 ticks, doorbells, interrupts;
 
 	if (!expect(run(write, bytes, depth, WARM_UP), "%s: requests of %u bytes fail", disk->mode, bytes))
 		return;
 	counters_snapshot();
-	hypervisor = hypervisor_ns();
+	doorbells = disk_exit_ticks;
 	interrupts = disk_interrupts;
 	ticks = rdtsc();
 	bool ok = run(write, bytes, depth, n);
 	ticks = rdtsc() - ticks;
 	interrupts = disk_interrupts - interrupts;
-	hypervisor = hypervisor_ns() - hypervisor;
+	doorbells = disk_exit_ticks - doorbells;
 	counters_stop();
 	if (!expect(ok, "%s: requests of %u bytes fail", disk->mode, bytes))
 		return;
-	print("DISK mode=%s op=%s size=%u depth=%u ops=%lu ticks=%lu hypervisor=%lu interrupts=%lu exits=",
-	      disk->mode, write ? "write" : "read", bytes, depth, n, ticks, record ? ticks_of(hypervisor) : 0,
-	      interrupts);
+	print("DISK mode=%s op=%s size=%u depth=%u ops=%lu ticks=%lu doorbells=%lu interrupts=%lu exits=",
+	      disk->mode, write ? "write" : "read", bytes, depth, n, ticks, doorbells, interrupts);
 	counters_print_difference();
 	print("\n");
 }
@@ -156,10 +135,9 @@ static bool begin(void)
 	}
 	if (!expect(disk && test_option("size") && test_option("depth"), "needs mode=, size= and depth="))
 		return false;
-	apic_init(apic_has_x2());
-	record = mem_alloc(1);
-	if (!hypercall_present() || hypercall(SOCLE_CALL_CLOCK_VCPU, (u64)record, 0))
-		record = NULL;
+	if (!expect(apic_has_x2(), "needs x2APIC mode"))
+		return false;
+	apic_init(true);
 	buffers = mem_alloc(BUFFERS / PAGE_SIZE);
 	return expect(buffers && disk->open(), "%s: no such disk", disk->mode);
 }

@@ -23,6 +23,13 @@ struct disk_driver {
 };
 
 extern volatile u64 disk_interrupts;
+extern u64 disk_exit_ticks; /* spent in disk_doorbell() */
+
+/* Tells the device, and measures how long that takes: the TSC without the guest's own instructions, which are
+ * those between the two readings and those of interrupts that came there. */
+void disk_doorbell(u16 port, u16 value);
+/* Its completions' vector calls nothing; apic_init() has chosen x2APIC mode. */
+void disk_interrupts_on(u8 vector);
 
 extern const struct disk_driver disk_virtio, disk_packed;
 

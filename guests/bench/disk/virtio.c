@@ -4,7 +4,6 @@
 #include "apic.h"
 #include "disk.h"
 #include "page.h"
-#include "trap.h"
 
 #define VECTOR 0x70
 #define SIZE 64u /* descriptors */
@@ -51,8 +50,6 @@ static struct {
 	struct request *requests;
 } d;
 
-volatile u64 disk_interrupts;
-
 static void set8(unsigned at, u8 v)
 {
 	d.common[at] = v;
@@ -71,13 +68,6 @@ static void set32(unsigned at, u32 v)
 static u32 get32(unsigned at)
 {
 	return *(volatile u32 *)(d.common + at);
-}
-
-static void interrupt(struct regs *r)
-{
-	(void)r;
-	disk_interrupts++;
-	apic_eoi();
 }
 
 /* ---- the device: 4.1.4 ---- */
@@ -131,7 +121,7 @@ static bool find(void)
 		}
 	if (!d.common || !d.config || !d.doorbell || !msix)
 		return false;
-	trap_handler(VECTOR, interrupt);
+	disk_interrupts_on(VECTOR);
 	messages_on(devfn, msix);
 	return true;
 }
@@ -288,7 +278,7 @@ static void kick(void)
 	bool tell = device_waits();
 	d.kicked = d.next;
 	if (tell)
-		outw(d.doorbell, 0);
+		disk_doorbell(d.doorbell, 0);
 }
 
 static bool is_used(void)
