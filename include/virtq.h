@@ -54,7 +54,8 @@ struct virtq_area {
 
 struct virtq {
 	struct gmem *mem;
-	struct gmem_tlb tlb; /* of the buffers */
+	struct gmem_tlb tlb;          /* of the buffers */
+	const struct gmem_slot *slot; /* where the last buffer was */
 	struct virtq_area desc, driver, device;
 	u64 gen; /* of the areas' pages */
 	u16 size;

@@ -10,31 +10,39 @@ void virtq_chain_begin(struct virtq_chain *c)
 }
 
 /* Joins it to the one before where it goes on in host memory, and in the same direction. */
-static void segment_add(struct virtq_chain *c, u8 *base, u32 length, bool write)
+static inline void segment_add(struct virtq_chain *c, u8 *base, u32 length, bool write)
 {
-	u32 count = c->nr_read + c->nr_write;
-	bool same = write ? c->nr_write : c->nr_read;
-	struct piece *last = c->segments + count - same;
+	u32 *nr = write ? &c->nr_write : &c->nr_read, count = c->nr_read + c->nr_write;
+	struct piece *next = c->segments + count;
 
-	if (same && last->base + last->length == base && last->length <= ~0u - length) {
-		last->length += length;
-	} else if (count == c->room) {
+	if (*nr && next[-1].base + next[-1].length == base && next[-1].length <= ~0u - length) {
+		next[-1].length += length;
+	} else if (unlikely(count == c->room)) {
 		c->too_long = true;
 	} else {
-		c->segments[count] = (struct piece){.base = base, .length = length};
-		*(write ? &c->nr_write : &c->nr_read) += 1;
+		next->base = base;
+		next->length = length;
+		++*nr;
 	}
 }
 
-/* Slots may lie side by side: a buffer may reach from one into the next. */
-static bool buffer_is_ram(const struct gmem *m, gpa_t gpa, u64 len, bool write)
+/* Slots stay, so one that was right once is the first to look at. */
+static inline bool slot_has(const struct gmem_slot *s, gpa_t gpa, u64 len, bool write)
+{
+	return s && gpa - s->base < s->length && len <= s->length - (gpa - s->base) &&
+	       !(write && s->flags & GMEM_READONLY);
+}
+
+/* They may lie side by side: a buffer may reach from one into the next. */
+static bool buffer_is_ram(struct virtq *q, gpa_t gpa, u64 len, bool write)
 {
 	while (len) {
-		const struct gmem_slot *s = gmem_slot_of(m, gpa);
+		const struct gmem_slot *s = gmem_slot_of(q->mem, gpa);
 		u64 rest;
 
 		if (!s || (write && s->flags & GMEM_READONLY))
 			return false;
+		q->slot = s;
 		rest = s->base + s->length - gpa;
 		if (len <= rest)
 			break;
@@ -46,17 +54,16 @@ static bool buffer_is_ram(const struct gmem *m, gpa_t gpa, u64 len, bool write)
 
 /* The bytes are counted, but no page is looked up any more, once there is no room: a chain costs no more than
  * it has room for, and pages that lie side by side need little of that. */
-int virtq_chain_add(struct virtq *q, struct virtq_chain *c, gpa_t gpa, u32 len, bool write)
+static __attribute__((noinline)) int add_any(struct virtq *q, struct virtq_chain *c, gpa_t gpa, u32 len,
+					     bool write)
 {
-	if (!write && c->write_bytes)
-		return ERR_INVAL;
-	if (!buffer_is_ram(q->mem, gpa, len, write))
+	if (!slot_has(q->slot, gpa, len, write) && !buffer_is_ram(q, gpa, len, write))
 		return ERR_FAULT;
 	*(write ? &c->write_bytes : &c->read_bytes) += len;
 	if (c->read_bytes + c->write_bytes > VIRTQ_BYTES_MAX)
 		c->too_long = true;
-	while (len && !c->too_long) {
-		u32 part = (u32)MIN((u64)len, PAGE_SIZE - gpa % PAGE_SIZE);
+	while (len && likely(!c->too_long)) {
+		u32 rest = (u32)(PAGE_SIZE - gpa % PAGE_SIZE), part = MIN(len, rest);
 		u8 *base = gmem_tlb_ptr(q->mem, &q->tlb, gpa, part);
 
 		if (!base)
@@ -68,33 +75,70 @@ int virtq_chain_add(struct virtq *q, struct virtq_chain *c, gpa_t gpa, u32 len, 
 	return 0;
 }
 
-/* A descriptor anywhere: tables of drivers are aligned and lie in one page, as a rule. */
-static int desc_read(struct virtq *q, gpa_t gpa, struct virtq_desc *d)
+/* Most buffers lie in one page, of which something was used before. `write` is a constant where this is
+ * called. */
+static inline __attribute__((always_inline)) int add(struct virtq *q, struct virtq_chain *c, gpa_t gpa,
+						     u32 len, bool write)
 {
-	const void *p = gpa % 8 ? NULL : gmem_tlb_ptr(q->mem, &q->tlb, gpa, sizeof(*d));
+	u8 *base;
 
-	if (unlikely(!p))
-		return gmem_read(q->mem, gpa, d, sizeof(*d));
-	*d = virtq_load_desc(p);
+	if (!write && unlikely(c->write_bytes))
+		return ERR_INVAL;
+	if (unlikely(!len || len > PAGE_SIZE - gpa % PAGE_SIZE || c->too_long ||
+		     c->read_bytes + c->write_bytes + len > VIRTQ_BYTES_MAX ||
+		     !slot_has(q->slot, gpa, len, write)))
+		return add_any(q, c, gpa, len, write);
+	base = gmem_tlb_ptr(q->mem, &q->tlb, gpa, len);
+	if (unlikely(!base))
+		return ERR_NOMEM;
+	*(write ? &c->write_bytes : &c->read_bytes) += len;
+	segment_add(c, base, len, write);
+	return 0;
+}
+
+static inline __attribute__((always_inline)) int add_one(struct virtq *q, struct virtq_chain *c, gpa_t gpa,
+							 u32 len, bool write)
+{
+	return write ? add(q, c, gpa, len, true) : add(q, c, gpa, len, false);
+}
+
+int virtq_chain_add(struct virtq *q, struct virtq_chain *c, gpa_t gpa, u32 len, bool write)
+{
+	return add_one(q, c, gpa, len, write);
+}
+
+/* An indirect table: of `count` descriptors, anywhere. Those of drivers are aligned and lie in one page, as a
+ * rule: then `host` is where. */
+struct table {
+	gpa_t gpa;
+	const u8 *host;
+	u32 count;
+};
+
+static inline int desc_read(struct virtq *q, const struct table *t, u32 i, struct virtq_desc *d)
+{
+	if (unlikely(!t->host))
+		return gmem_read(q->mem, t->gpa + (u64)i * VIRTQ_DESC_BYTES, d, sizeof(*d));
+	*d = virtq_load_desc(t->host + i * VIRTQ_DESC_BYTES);
 	return 0;
 }
 
 /* 2.7.5.3: linked by NEXT, from the first on. */
-static int table_split(struct virtq *q, struct virtq_chain *c, gpa_t gpa, u32 count, u32 hops)
+static int table_split(struct virtq *q, struct virtq_chain *c, const struct table *t, u32 hops)
 {
 	struct virtq_desc d;
 	u32 i = 0;
 	int rc;
 
 	do {
-		if (!hops-- || i >= count)
+		if (!hops-- || i >= t->count)
 			return ERR_INVAL;
-		rc = desc_read(q, gpa + (u64)i * VIRTQ_DESC_BYTES, &d);
+		rc = desc_read(q, t, i, &d);
 		if (rc)
 			return rc;
 		if (d.split.flags & VIRTQ_DESC_INDIRECT)
 			return ERR_INVAL;
-		rc = virtq_chain_add(q, c, d.addr, d.len, d.split.flags & VIRTQ_DESC_WRITE);
+		rc = add_one(q, c, d.addr, d.len, d.split.flags & VIRTQ_DESC_WRITE);
 		if (rc)
 			return rc;
 		i = d.split.next;
@@ -103,23 +147,25 @@ static int table_split(struct virtq *q, struct virtq_chain *c, gpa_t gpa, u32 co
 }
 
 /* 2.8.7: all of them, in their order; only WRITE means anything. */
-static int table_packed(struct virtq *q, struct virtq_chain *c, gpa_t gpa, u32 count, u32 hops)
+static int table_packed(struct virtq *q, struct virtq_chain *c, const struct table *t, u32 hops)
 {
 	struct virtq_desc d;
-	int rc = count > hops ? ERR_INVAL : 0;
+	int rc = t->count > hops ? ERR_INVAL : 0;
 
-	for (u32 i = 0; i < count && !rc; i++) {
-		rc = desc_read(q, gpa + (u64)i * VIRTQ_DESC_BYTES, &d);
-		rc = rc ? rc : virtq_chain_add(q, c, d.addr, d.len, d.packed.flags & VIRTQ_DESC_WRITE);
+	for (u32 i = 0; i < t->count && !rc; i++) {
+		rc = desc_read(q, t, i, &d);
+		rc = rc ? rc : add_one(q, c, d.addr, d.len, d.packed.flags & VIRTQ_DESC_WRITE);
 	}
 	return rc;
 }
 
 int virtq_chain_table(struct virtq *q, struct virtq_chain *c, gpa_t gpa, u32 len, u32 hops)
 {
-	u32 count = len / VIRTQ_DESC_BYTES;
+	struct table t = {.gpa = gpa, .count = len / VIRTQ_DESC_BYTES};
 
-	if (!q->indirect || !count || len % VIRTQ_DESC_BYTES || gpa + len < gpa)
+	if (!q->indirect || !t.count || len % VIRTQ_DESC_BYTES || gpa + len < gpa)
 		return ERR_INVAL;
-	return q->packed ? table_packed(q, c, gpa, count, hops) : table_split(q, c, gpa, count, hops);
+	if (likely(gpa % 8 == 0 && len <= PAGE_SIZE - gpa % PAGE_SIZE))
+		t.host = gmem_tlb_ptr(q->mem, &q->tlb, gpa, len);
+	return q->packed ? table_packed(q, c, &t, hops) : table_split(q, c, &t, hops);
 }
