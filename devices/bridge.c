@@ -21,22 +21,43 @@ static void go_on(struct bridge *b, bool more, u64 next)
 	timer_set(&b->later, tsc_now() + ns_to_tsc(at - now));
 }
 
+void bridge_charge(struct bridge *b, struct sched_group *g, u64 ticks)
+{
+	__atomic_fetch_add(&b->charged, ticks, __ATOMIC_RELAXED);
+	sched_charge(g, ticks);
+}
+
+struct bridge_time bridge_time(const struct bridge *b)
+{
+	return (struct bridge_time){tsc_now(), __atomic_load_n(&b->charged, __ATOMIC_RELAXED)};
+}
+
+/* Where another CPU has run the switch meanwhile, its charges are taken for ours: nobody pays too much. */
+void bridge_pay(const struct bridge *b, struct sched_group *g, struct bridge_time t)
+{
+	struct bridge_time now = bridge_time(b);
+	u64 ticks = now.since - t.since;
+
+	sched_charge(g, ticks - MIN(ticks, now.charged - t.charged));
+}
+
 /* The switch runs without the lock: a port's own timer may be waiting for it that a frame's complete() is to
  * arm. Who pays is still there if he is still the one who pays. */
 static void later(void *opaque)
 {
 	struct bridge *b = opaque;
 	struct sched_group *payer = b->payer;
-	u64 next, since = tsc_now();
+	struct bridge_time began = bridge_time(b);
+	u64 next;
 	bool more;
 
 	b->at = ~(u64)0;
 	spin_unlock(&b->lock);
-	more = net_switch_run(&b->sw, tsc_to_ns(since), BUDGET, &next);
+	more = net_switch_run(&b->sw, tsc_to_ns(began.since), BUDGET, &next);
 	spin_lock(&b->lock);
 	go_on(b, more, next);
 	if (payer && payer == b->payer)
-		sched_charge(payer, tsc_now() - since);
+		bridge_pay(b, payer, began);
 }
 
 void bridge_run(struct bridge *b, struct sched_group *payer)

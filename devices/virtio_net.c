@@ -56,11 +56,13 @@ void net_serve_later(struct virtio_net *n)
 static void later(void *opaque)
 {
 	struct virtio_net *n = opaque;
+	struct bridge_time began = bridge_time(n->bridge);
 	bool more = net_tx_serve(n);
 
 	more |= net_ctrl_serve(n);
 	if (more)
 		timer_set(&n->later, tsc_now());
+	bridge_pay(n->bridge, n->group, began);
 }
 
 static void kicked(struct virtio_pci *v, unsigned queue)
@@ -110,7 +112,6 @@ static void init(struct virtio_net *n, const struct nic_setup *setup)
 	n->filter.all = true;
 	net_tx_init(n);
 	timer_init(&n->later, later, n, &n->later_lock);
-	n->later.group = setup->group;
 	n->pci.type = &net_type;
 	/* Who may not send from another address may not have one. */
 	n->pci.more_features = setup->port.flags & NET_ANTI_SPOOF ? 0 : NET_F_CTRL_MAC_ADDR;

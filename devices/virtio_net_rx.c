@@ -89,7 +89,7 @@ static unsigned room(struct net_port *p, u32 length, struct piece *pieces)
 	if (unlikely(broken))
 		virtio_pci_fail(&n->pci);
 	if (unlikely(!nr))
-		sched_charge(n->group, tsc_now() - since);
+		bridge_charge(n->bridge, n->group, tsc_now() - since);
 	return nr;
 }
 

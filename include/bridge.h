@@ -12,6 +12,7 @@ struct bridge {
 	struct timer later;
 	u64 at;                    /* when it fires, in nanoseconds, ~0: never */
 	struct sched_group *payer; /* for what it does then */
+	u64 charged;               /* ticks, by its ports; atomic */
 };
 
 /* What an interface asks of its bridge; see net_port_init() and net_port_limit(). */
@@ -35,3 +36,13 @@ void bridge_leave(struct bridge *b, struct net_port *p, const struct sched_group
 /* Whoever has sent forwards, and pays. Holding no lock that a port's operations or a frame's complete() take.
  */
 void bridge_run(struct bridge *b, struct sched_group *payer);
+
+/* A port's operation has cost that many ticks on behalf of its own VM, whoever the sender was. */
+void bridge_charge(struct bridge *b, struct sched_group *g, u64 ticks);
+/* A timer that nobody pays for has run the switch: since then, but for what bridge_charge() took, on behalf
+ * of g. Before: */
+struct bridge_time {
+	u64 since, charged;
+};
+struct bridge_time bridge_time(const struct bridge *b);
+void bridge_pay(const struct bridge *b, struct sched_group *g, struct bridge_time t);

@@ -17,8 +17,10 @@ struct vm_bridge {
 /* What a guest cannot know, so that it cannot make addresses which collide in the switch's table. */
 static u64 secret(const struct vm_bridge *b)
 {
-	u64 x = tsc_now() ^ (u64)(uintptr_t)b;
+	u64 word = 0, x = tsc_now() ^ (u64)(uintptr_t)b; /* better than nothing */
 
+	if (!entropy_test() && entropy_get(&word) == 0)
+		return word;
 	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
 	x = (x ^ x >> 27) * 0x94d049bb133111ebu;
 	return x ^ x >> 31;
