@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The virtio network interface: who is told when (M84), how long a turn is, whose fault a drop is (M42), and
+ * how much may leave it. */
+#include "virtio_net_board.h"
+
+static u8 frame[PEER_BUFFER];
+
+static unsigned burst_back;
+
+static void burst_complete(struct net_frame *f, bool delivered)
+{
+	(void)f;
+	burst_back += delivered;
+}
+
+/* Buffers are never told of, but for the first that the driver has. A burst is one interrupt. */
+static void receiver_is_told(void **state)
+{
+	static struct net_frame f[40];
+	struct header h;
+
+	(void)state;
+	for (unsigned l = 0; l < 2; l++) {
+		create(l);
+		go(layout(l));
+		unsigned kicks = 0;
+		for (unsigned i = 0; i < 1000; i++) {
+			rx_post(1, 2048);
+			kicks += driver_kick(&rx);
+			peer_send(mac_nic, 60, (struct net_offload){0});
+			assert_int_equal(rx_take(&h, frame), 60);
+		}
+		assert_in_range(kicks, 0, 1);
+		board.messages = burst_back = 0;
+		driver_want_event(&rx, 0);
+		rx_post(40, 2048);
+		for (unsigned i = 0; i < 40; i++) {
+			peer.piece = (struct piece){peer.sent, 60};
+			f[i] = (struct net_frame){
+			    .pieces = &peer.piece, .nr_pieces = 1, .length = 60, .complete = burst_complete};
+			net_send(&peer.port, &f[i]);
+		}
+		bridge_run(&bridge, NULL);
+		assert_int_equal(burst_back, 40);
+		assert_int_equal(board.messages, 1);
+		for (unsigned i = 0; i < 40; i++)
+			assert_int_equal(rx_take(&h, frame), 60);
+		destroy();
+	}
+}
+
+/* The driver tells of the first of what it has, and is told once. */
+static void sender_is_told(void **state)
+{
+	u16 id;
+	u32 len;
+
+	(void)state;
+	for (unsigned l = 0; l < 2; l++) {
+		unsigned kicks = 0;
+		create(l);
+		go(layout(l));
+		tx_prepare(&(struct header){0}, mac_peer, mac_nic, 60, 1);
+		for (unsigned round = 0; round < 10; round++) {
+			driver_want_event(&tx, 0);
+			for (unsigned i = 0; i < 60; i++)
+				tx_add(60);
+			if (driver_kick(&tx)) {
+				kicks++;
+				doorbell(TX);
+			}
+			for (unsigned i = 0; i < 60; i++)
+				assert_true(driver_used(&tx, &id, &len));
+		}
+		assert_int_equal(kicks, 10);
+		assert_int_equal(board.messages, 10);
+		assert_int_equal(peer.frames, 600);
+		assert_in_range(peer.told, 10, 30);
+		/* Who wants to be told of nothing is not. */
+		driver_want_event(&tx, 200);
+		for (unsigned i = 0; i < 60; i++)
+			tx_add(60);
+		tx_ring();
+		assert_int_equal(board.messages, 10);
+		assert_int_equal(fake_timers_armed(), 0);
+		destroy();
+	}
+}
+
+static void turns_end(void **state)
+{
+	u16 id;
+	u32 len;
+
+	(void)state;
+	for (unsigned l = 0; l < 2; l++) {
+		create(l);
+		go(layout(l));
+		tx_prepare(&(struct header){0}, mac_peer, mac_nic, 60000, 1);
+		for (unsigned i = 0; i < 60; i++)
+			tx_add(60000);
+		tx_ring();
+		/* Half a megabyte, a little more; then others have their turn. */
+		assert_in_range(peer.frames, 8, 16);
+		assert_int_equal(fake_timers_armed(), 1);
+		for (unsigned i = 0; i < 10 && fake_timers_armed(); i++)
+			fake_run_until(++shim_tsc);
+		assert_int_equal(peer.frames, 60);
+		for (unsigned i = 0; i < 60; i++)
+			assert_true(driver_used(&tx, &id, &len));
+		destroy();
+	}
+}
+
+/* M42: nobody's time but his who has no room. */
+static void drops(void **state)
+{
+	struct header h;
+
+	(void)state;
+	for (unsigned l = 0; l < 2; l++) {
+		create(l);
+		go(layout(l));
+		rx_post(10, 2048);
+		for (unsigned i = 0; i < 25; i++)
+			peer_send(mac_nic, 100, (struct net_offload){0});
+		assert_int_equal(peer.completed, 25);
+		assert_int_equal(peer.delivered, 10);
+		struct net_meters m = net_port_meters(bridge.sw.ports[1]);
+		assert_int_equal(m.rx_frames, 10);
+		assert_int_equal(m.rx_dropped, 15);
+		for (unsigned i = 0; i < 10; i++)
+			assert_int_equal(rx_take(&h, frame), 100);
+		/* And a peer that has none costs the sender nothing but the frame. */
+		peer.refuses = true;
+		assert_true(tx_send(mac_peer, 100, 1));
+		m = net_port_meters(&peer.port);
+		assert_int_equal(m.rx_dropped, 1);
+		destroy();
+	}
+}
+
+static void rate(void **state)
+{
+	u16 id;
+	u32 len, back = 0;
+
+	(void)state;
+	for (unsigned l = 0; l < 2; l++) {
+		create_with(l, NET_ANTI_SPOOF, 1000000);
+		go(layout(l));
+		tx_prepare(&(struct header){0}, mac_peer, mac_nic, 10000, 1);
+		for (unsigned round = 0; round < 100; round++) {
+			for (; tx.room; back--)
+				tx_add(10000);
+			tx_ring();
+			fake_run_until(shim_tsc + ns_to_tsc(10000000));
+			for (; driver_used(&tx, &id, &len); back++)
+				;
+		}
+		/* A second: a megabyte, and what it may send ahead. */
+		assert_in_range(peer.frames, 98, 110);
+		peer.frames = 0;
+		/* A reset does not wait for the rate. */
+		virtio_net_nic.reset(nic);
+		assert_int_equal(peer.frames, 0);
+		destroy();
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(receiver_is_told),
+	    cmocka_unit_test(sender_is_told),
+	    cmocka_unit_test(turns_end),
+	    cmocka_unit_test(drops),
+	    cmocka_unit_test(rate),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
