@@ -257,6 +257,7 @@ static void stats_json(const struct vm *vm)
 	json_open(&j, "devices", '[');
 	io_for_each(&vm->guest, region_row, &l);
 	json_close(&j, ']');
+	stats_disks(&j, vm);
 	json_close(&j, '}');
 	monitor_print("\n");
 }
@@ -280,4 +281,5 @@ void command_stats(struct call *c)
 	io_for_each(&vm->guest, region_row, &l);
 	if (!l.count)
 		monitor_print("           0  none\n");
+	stats_disks(NULL, vm);
 }

@@ -4,9 +4,13 @@
 
 #include "vm.h"
 
+struct json;
+
 /* CPU time of all its vCPUs since it started, the hypervisor's work for them included. */
 u64 vm_run_ms(const struct vm *vm);
 /* And what was billed to it: interrupts for it while others were running. */
 u64 vm_used_ms(const struct vm *vm);
 /* xl's six letters and the end of the string. */
 void vm_state_letters(const struct vm *vm, char letters[8]);
+/* Its disks in stats; j NULL: for people. */
+void stats_disks(struct json *j, const struct vm *vm);

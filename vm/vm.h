@@ -118,6 +118,15 @@ void vm_enter_vmx(const struct boot_info *bi);
 u64 vm_vcpu_ticks(const struct vm *vm, u64 now);
 u64 vm_ticks(const struct vm *vm, u64 now);
 
+/* meter.c: what a disk of the VM has done in this life of it. */
+struct disk_meters {
+	struct block_meters block;
+	u64 doorbells;  /* the guest told the device */
+	u64 interrupts; /* and was told */
+};
+/* i: disk1 is 0. Takes no lock; each figure is right by itself. All 0: there is no such disk. */
+void vm_disk_meters(const struct vm *vm, unsigned i, struct disk_meters *m);
+
 /* disks.c: a file that the firmware's part has loaded; NULL: there is none of that path. */
 const struct boot_file *vm_file(const char *path);
 /* disks.c: the media of its disks. ERR_NOENT: one was not loaded; ERR_EXIST: another VM has it, and one of

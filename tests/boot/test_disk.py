@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Debian's unmodified kernel and its own virtio modules on our disks (M12, M69, M80): one with split rings, one
-with packed ones, one that is read-only. What is on them is read, written, read back, discarded, and there
+"""Debian's unmodified kernel and its own virtio modules on our disks (M12, M40, M42, M69, M80): one with split rings, one
+with packed ones, one that is read-only, each with a queue for each of two vCPUs. What is on them is read, written, read back, discarded, and there
 after a reboot."""
 import hashlib
 import os
@@ -10,12 +10,13 @@ import types
 import pytest
 from conftest import Booter, Console, emulator_slot
 from linux_machine import FILES, TROUBLE, Shell, vm
+from test_monitor import ESCAPE, PROMPT, Monitor
 
 MIB = 1 << 20
 pytestmark = pytest.mark.xdist_group("disk")
 MODULES = "virtio_ring virtio virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci virtio_blk"
 LOAD = "for m in %s; do insmod /lib/modules/$m.ko || echo failed: $m; done" % MODULES
-DISKS = "disk1 = boot/one.img\ndisk2 = boot/two.img, packed\ndisk3 = boot/one.ro, ro\non_reboot = restart\n"
+DISKS = "disk1 = boot/one.img\ndisk2 = boot/two.img, packed\ndisk3 = boot/one.ro, ro\nvcpus = 2\non_reboot = restart\n"
 
 # For each disk that can be written. 300 KiB behind the first MiB, from 4 KiB requests and from large ones.
 WRITES = {
@@ -32,6 +33,15 @@ WRITES = {
 
 def content(seed):
     return b"".join(hashlib.sha256(b"%d %d" % (seed, i)).digest() for i in range(4 * MIB // 32))
+
+
+def disks_of(console):
+    """What the monitor's stats say of the disks."""
+    console.send(ESCAPE + "m")
+    console.expect(PROMPT, timeout=60)
+    disks = Monitor(console).json("stats -j linux")["disks"]
+    console.send("quit\r")
+    return disks
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +63,11 @@ def linux(tmp_path_factory):
             told.features = ask("cat /sys/block/vd?/device/features").split()
             told.sums = [ask("sha256sum /dev/" + d).split()[0] for d in ("vda", "vdb", "vdc")]
             told.writes = {d: {k: ask(c.replace("%s", d)) for k, c in WRITES.items()} for d in ("vda", "vdb")}
+            told.queues = ask("ls /sys/block/vda/mq /sys/block/vdb/mq /sys/block/vdc/mq")
+            told.before = disks_of(console)
+            ask("dd if=/dev/vda of=/dev/null bs=4k count=500 iflag=direct")
+            told.meters = disks_of(console)
+            ask("for i in 1 2 3 4; do dd if=/dev/vdc of=/dev/null bs=4k iflag=direct & done 2>/dev/null; wait")
             told.refused = ask("dd if=/tmp/x of=/dev/vdc bs=4k count=1; echo status $?")
             told.after = [ask("sha256sum /dev/" + d).split()[0] for d in ("vda", "vdb", "vdc")]
             told.interrupts = ask("cat /proc/interrupts")
@@ -117,8 +132,30 @@ def test_kept_over_a_reboot(linux):
 def test_interrupts(linux):
     """Messages, at most one for each request; more than none."""
     lines = [line.split() for line in linux.interrupts.splitlines() if "virtio" in line and "req" in line]
-    assert len(lines) == 3
-    assert all("MSI" in " ".join(line) and int(line[1]) > 10 for line in lines), linux.interrupts
+    assert len(lines) == 6 and all("MSI" in " ".join(line) for line in lines), linux.interrupts
+    for disk in range(3):
+        of_disk = [int(line[1]) + int(line[2]) for line in lines[2 * disk:2 * disk + 2]]
+        assert sum(of_disk) > 10, linux.interrupts
+    assert all(sum(int(n) for line in lines[q::2] for n in line[1:3]) > 10 for q in (0, 1)), linux.interrupts
+
+
+def test_queues(linux):
+    """One for each vCPU: two directories of each disk."""
+    assert re.findall(r"^\d+$", linux.queues, re.M) == ["0", "1"] * 3, linux.queues
+    assert all(f[12] == "1" for f in linux.features)   # MQ
+
+
+def test_meters(linux):
+    """500 reads of 4 KiB are 500 reads, and each tells the device once at most; the others' disks did nothing."""
+    before, after = linux.before, linux.meters
+    assert [d["disk"] for d in after] == [1, 2, 3]
+    grown = {key: after[0][key] - before[0][key] for key in after[0]}
+    assert grown["reads"] == 500 and grown["bytes_read"] == 500 * 4096, grown
+    assert 0 < grown["doorbells"] <= 500 and 0 < grown["interrupts"] <= 500 and grown["time_us"] > 0, grown
+    assert grown["writes"] == grown["errors"] == grown["barriers"] == 0, grown
+    assert before[0]["writes"] > 0 and before[0]["flushes"] > 0 and before[0]["discards"] > 0, before
+    assert before[0]["bytes_written"] >= 300 << 10 and before[2]["writes"] == 0, before
+    assert after[1:] == before[1:], after
 
 
 def test_end(linux):

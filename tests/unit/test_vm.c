@@ -302,6 +302,49 @@ static void null_disks(void **state)
 	memset(config.disks, 0, sizeof(config.disks));
 }
 
+static void disk_done(struct block_request *r, enum block_status status)
+{
+	(void)r;
+	assert_int_equal(status, BLOCK_OK);
+}
+
+/* What a disk does is its VM's and its own (M40, M42), and begins with each life. */
+static void disks_are_metered(void **state)
+{
+	struct holdings before = holdings();
+	u8 data[1024] = {0};
+	struct piece piece = {data, sizeof(data)};
+	struct block_request r = {
+	    .op = BLOCK_WRITE, .count = 2, .nr_segments = 1, .segments = &piece, .complete = disk_done};
+	struct disk_meters m;
+
+	(void)state;
+	config.disks[1] = config.disks[3] =
+	    (struct config_disk){.path = "null:4194304", .null_bytes = 4 << 20};
+	struct vm *a = creation();
+	block_submit(&a->disks[3].port.block, &r);
+	r.op = BLOCK_READ;
+	block_submit(&a->disks[3].port.block, &r);
+	block_submit(&a->disks[3].port.block, &r);
+	vm_disk_meters(a, 3, &m);
+	assert_int_equal(m.block.ops[BLOCK_WRITE], 1);
+	assert_int_equal(m.block.ops[BLOCK_READ], 2);
+	assert_int_equal(m.block.bytes_written, 1024);
+	assert_int_equal(m.block.bytes_read, 2048);
+	assert_int_equal(m.doorbells + m.interrupts, 0);
+	for (unsigned i = 0; i < 6; i++) {
+		vm_disk_meters(a, i, &m);
+		assert_int_equal(m.block.ops[BLOCK_READ], i == 3 ? 2 : 0);
+	}
+	vm_destroy_async(a);
+	a = creation();
+	vm_disk_meters(a, 3, &m);
+	assert_int_equal(m.block.ops[BLOCK_READ], 0);
+	vm_destroy_async(a);
+	assert_nothing_left(before);
+	memset(config.disks, 0, sizeof(config.disks));
+}
+
 static void memory_is_not_promised_twice(void **state)
 {
 	struct holdings before = holdings();
@@ -412,6 +455,7 @@ int main(void)
 	    T(files_are_copied_in_pieces),
 	    T(disks_are_files),
 	    T(null_disks),
+	    T(disks_are_metered),
 	    T(memory_is_not_promised_twice),
 	    T(names_and_places_are_free_again),
 	    T(pauses_before_the_start),
