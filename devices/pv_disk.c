@@ -16,64 +16,36 @@
 #define TURN_SECTORS 2048u
 
 /* ---- slots; the lock is held ---- */
-/* Room for a request's pieces in one piece, or false: those before must come back first. */
-static bool slot_room(struct pv_disk *d)
-{
-	u32 at = d->pool_tail % PV_POOL, skip = at + SOCLE_RING_PAGES > PV_POOL ? PV_POOL - at : 0;
-
-	if (d->slot_tail - d->slot_head == PV_SLOTS ||
-	    d->pool_tail - d->pool_head + skip + SOCLE_RING_PAGES > PV_POOL)
-		return false;
-	d->pool_tail += skip;
-	return true;
-}
-
-static void slots_retire(struct pv_disk *d)
-{
-	while (d->slot_head != d->slot_tail && d->slot[d->slot_head % PV_SLOTS].done)
-		d->pool_head = d->slot[d->slot_head++ % PV_SLOTS].pieces_end;
-	if (d->slot_head == d->slot_tail)
-		d->pool_head = d->pool_tail = 0; /* the pool's beginning is in the cache */
-}
-
 static void slot_finish(struct pv_disk *d, struct pv_slot *s, int status)
 {
-	pv_ring_unpin(&d->ring, s->pieces, s->nr_pieces);
-	if (d->state == PV_OPEN)
+	pv_ring_unpin(&d->ring, s->request.segments, s->request.nr_segments);
+	if (likely(d->state == PV_OPEN))
 		(void)pv_ring_respond(&d->ring, s->id, status, status ? 0 : s->written);
-	if (d->fence == s)
-		d->fence = NULL;
-	if (s->barrier && status && d->state == PV_OPEN)
-		d->canceled = pv_ring_waiting(&d->ring);
+	if (unlikely(s->barrier)) {
+		if (d->fence == s)
+			d->fence = NULL;
+		if (status && d->state == PV_OPEN)
+			d->canceled = pv_ring_waiting(&d->ring);
+	}
 	d->in_flight -= s->begun;
-	s->done = true;
-	slots_retire(d);
+	d->free_chunks |= s->chunk;
+	d->free_slots[d->nr_free++] = s->index;
 }
 
-static void step_begin(struct pv_slot *s)
+/* What is to be submitted next. */
+static struct block_request *step_begin(struct pv_slot *s)
 {
-	struct block_request *r = &s->request;
 	u8 step = s->steps & (u8)(0u - s->steps);
 
 	s->steps ^= step;
-	if (step == STEP_MAIN) {
-		r->op = s->op;
-		r->sector = s->sector;
-		r->count = s->count;
-		r->segments = s->pieces;
-		r->nr_segments = s->nr_pieces;
-		return;
-	}
-	r->op = BLOCK_FLUSH;
-	r->sector = 0;
-	r->count = r->nr_segments = 0;
+	return likely(step == STEP_MAIN) ? &s->request : &s->flush;
 }
 
-static void slot_begin(struct pv_disk *d, struct pv_slot *s)
+static struct block_request *slot_begin(struct pv_disk *d, struct pv_slot *s)
 {
 	s->begun = true;
 	d->in_flight++;
-	step_begin(s);
+	return step_begin(s);
 }
 
 /* ---- telling the guest; the lock is held ---- */
@@ -106,18 +78,16 @@ static void serve_later(struct pv_disk *d)
 enum pv_look { LOOK_SUBMIT, LOOK_AGAIN, LOOK_NOTHING };
 
 /* A request from the ring; there is a slot. The lock is held. */
-static enum pv_look take(struct pv_disk *d, struct pv_slot **out)
+static enum pv_look take(struct pv_disk *d, struct block_request **out)
 {
-	struct pv_slot *s = *out = &d->slot[d->slot_tail % PV_SLOTS];
+	struct pv_slot *s = &d->slot[d->free_slots[d->nr_free - 1]];
 	struct socle_request request;
 	int status;
 
 	if (!pv_ring_next(&d->ring, &request))
 		return pv_ring_rest(&d->ring) ? LOOK_AGAIN : LOOK_NOTHING;
+	d->nr_free--;
 	status = pv_disk_parse(d, s, &request);
-	d->slot_tail++;
-	d->pool_tail += s->nr_pieces;
-	s->pieces_end = d->pool_tail;
 	if (unlikely(d->canceled)) {
 		d->canceled--;
 		s->barrier = false;
@@ -134,26 +104,26 @@ static enum pv_look take(struct pv_disk *d, struct pv_slot **out)
 			return LOOK_NOTHING;
 		}
 	}
-	slot_begin(d, s);
+	*out = slot_begin(d, s);
 	return LOOK_SUBMIT;
 }
 
-static enum pv_look look(struct pv_disk *d, struct pv_slot **out)
+static enum pv_look look(struct pv_disk *d, struct block_request **out)
 {
-	if (d->state != PV_OPEN)
+	if (unlikely(d->state != PV_OPEN))
 		return LOOK_NOTHING;
-	if (!list_empty(&d->again)) {
-		*out = list_entry(d->again.next, struct pv_slot, link);
-		list_remove(&(*out)->link);
-		step_begin(*out);
+	if (unlikely(!list_empty(&d->again))) {
+		struct pv_slot *s = list_entry(d->again.next, struct pv_slot, link);
+
+		list_remove(&s->link);
+		*out = step_begin(s);
 		return LOOK_SUBMIT;
 	}
-	if (d->fence && !d->fence->begun && !d->in_flight) {
-		*out = d->fence;
-		slot_begin(d, d->fence);
+	if (unlikely(d->fence && !d->fence->begun && !d->in_flight)) {
+		*out = slot_begin(d, d->fence);
 		return LOOK_SUBMIT;
 	}
-	if (d->fence || !slot_room(d)) {
+	if (unlikely(d->fence || !d->nr_free || !d->free_chunks)) {
 		d->blocked = true;
 		return LOOK_NOTHING;
 	}
@@ -166,16 +136,16 @@ static bool serve_turn(struct pv_disk *d)
 	u32 sectors = 0;
 
 	for (u32 n = 0; n < TURN_REQUESTS && sectors < TURN_SECTORS; n++) {
-		struct pv_slot *s;
-		enum pv_look l = look(d, &s);
+		struct block_request *r;
+		enum pv_look l = look(d, &r);
 
 		if (l == LOOK_AGAIN)
 			continue;
 		if (l == LOOK_NOTHING)
 			return false;
-		sectors += s->request.count;
+		sectors += r->count;
 		spin_unlock(&d->lock);
-		block_submit(d->disk, &s->request);
+		block_submit(d->disk, r);
 		spin_lock(&d->lock);
 	}
 	return true;
@@ -233,14 +203,13 @@ static int status_of(enum block_status status)
 }
 
 /* Any CPU; perhaps within serve_turn(), which then looks again, and tells the guest of all at once. */
-static void complete(struct block_request *r, enum block_status status)
+static void step_end(struct pv_slot *s, enum block_status status)
 {
-	struct pv_slot *s = container_of(r, struct pv_slot, request);
 	struct pv_disk *d = s->disk;
 	bool tell = false, go_on = false;
 
 	spin_lock(&d->lock);
-	if (status == BLOCK_OK && s->steps && d->state == PV_OPEN)
+	if (unlikely(s->steps && status == BLOCK_OK && d->state == PV_OPEN))
 		list_insert(&d->again, &s->link);
 	else
 		slot_finish(d, s, status_of(status));
@@ -254,6 +223,16 @@ static void complete(struct block_request *r, enum block_status status)
 		d->event(d->opaque, d->event_number);
 	if (go_on)
 		serve_later(d);
+}
+
+static void complete(struct block_request *r, enum block_status status)
+{
+	step_end(container_of(r, struct pv_slot, request), status);
+}
+
+static void flushed(struct block_request *r, enum block_status status)
+{
+	step_end(container_of(r, struct pv_slot, flush), status);
 }
 
 /* ---- opening and closing ---- */
@@ -344,9 +323,15 @@ struct pv_disk *pv_disk_create(struct guest *g, struct pv_bus *bus, const struct
 	d->opaque = setup->opaque;
 	memcpy(d->id, setup->id, strnlen(setup->id, sizeof(d->id) - 1));
 	list_init(&d->again);
-	for (unsigned i = 0; i < PV_SLOTS; i++) {
-		d->slot[i].disk = d;
-		d->slot[i].request.complete = complete;
+	d->free_chunks = (u8)(BIT(PV_CHUNKS) - 1);
+	for (d->nr_free = 0; d->nr_free < PV_SLOTS; d->nr_free++) {
+		struct pv_slot *s = &d->slot[d->nr_free];
+
+		s->disk = d;
+		s->index = d->free_slots[d->nr_free] = (u8)d->nr_free;
+		s->request.complete = complete;
+		s->flush.op = BLOCK_FLUSH;
+		s->flush.complete = flushed;
 	}
 	timer_init(&d->later, later, d, &d->later_lock);
 	d->later.group = setup->group;

@@ -11,8 +11,9 @@
 
 /* Requests in the block device's hands at once; what is more waits in the ring. */
 #define PV_SLOTS 64u
-/* Pieces of guest memory of all of them. */
-#define PV_POOL 2048u
+/* Pieces of guest memory: most requests have their few in the slot, the others take a chunk. */
+#define PV_FEW 9u
+#define PV_CHUNKS 6u
 #define PV_RANGE_MAX 8192u /* sectors of ZERO and DISCARD */
 #define PV_LENGTH_MAX ((SOCLE_RING_PAGES - 1) * 4096u)
 _Static_assert(PV_LENGTH_MAX / BLOCK_SECTOR <= PV_RANGE_MAX, "one limit is told for both");
@@ -22,22 +23,19 @@ _Static_assert(PV_LENGTH_MAX / BLOCK_SECTOR <= PV_RANGE_MAX, "one limit is told 
 #define STEP_MAIN 2u
 #define STEP_FLUSH_AFTER 4u
 
-/* In the order in which they were taken; a slot is free again when those before it are, too. */
 struct pv_slot {
 	struct pv_disk *disk;
-	struct block_request request; /* of the present step */
+	struct block_request request; /* the main step; its segments are pinned */
+	struct block_request flush;   /* before and after it */
 	struct list link;             /* in `again` */
-	/* Of the main step. */
-	enum block_op op;
-	u64 sector;
-	u32 count;
-	struct piece *pieces; /* pinned */
-	u32 nr_pieces;
 	u32 id;
-	u32 written;    /* what the guest is told, when all went well */
-	u32 pieces_end; /* of the pool, free-running */
-	u8 steps;
-	bool barrier, begun, done;
+	u8 index;
+	bool barrier;
+	u8 chunk;    /* its bit, 0: none */
+	u8 steps;    /* STEP_, left to do */
+	u32 written; /* what the guest is told, when all went well */
+	bool begun;
+	struct piece few[PV_FEW];
 };
 
 enum pv_state { PV_CLOSED, PV_OPEN, PV_CLOSING };
@@ -60,14 +58,15 @@ struct pv_disk {
 	struct pv_slot *fence;        /* the barrier that waits, or is served: nothing behind it is taken */
 	struct list again;            /* slots with steps left to do */
 	u64 doorbells, notifications; /* read without the lock */
-	u32 slot_head, slot_tail, pool_head, pool_tail; /* free-running; head: the oldest */
+	u32 nr_free;                  /* slots */
+	u8 free_slots[PV_SLOTS];
+	u8 free_chunks; /* bits */
 	struct pv_ring ring;
 	struct pv_slot slot[PV_SLOTS];
 	struct spinlock later_lock;
 	struct timer later; /* goes on where serving ended, with later_lock held */
-	struct piece pool[PV_POOL];
+	struct piece chunks[PV_CHUNKS][SOCLE_RING_PAGES];
 };
 
-/* pv_disk_request.c: fills the slot, with pieces at most where pool_tail is. 0, or the status that answers
- * it. */
+/* pv_disk_request.c: fills the slot. There is a chunk. 0, or the status that answers it. */
 int pv_disk_parse(struct pv_disk *d, struct pv_slot *s, const struct socle_request *r);

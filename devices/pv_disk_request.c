@@ -3,11 +3,22 @@
  * checked. */
 #include "pv_disk_internal.h"
 
-static int check_place(const struct pv_disk *d, const struct pv_slot *s)
+static const struct {
+	bool known, moves;
+	u8 op, flags;
+} operations[] = {
+    [SOCLE_RING_READ] = {true, true, BLOCK_READ, SOCLE_RING_BARRIER},
+    [SOCLE_RING_WRITE] = {true, true, BLOCK_WRITE, SOCLE_RING_BARRIER | SOCLE_RING_FUA},
+    [SOCLE_RING_FLUSH] = {true, false, BLOCK_FLUSH, SOCLE_RING_BARRIER},
+    [SOCLE_RING_DISCARD] = {true, false, BLOCK_DISCARD, SOCLE_RING_BARRIER},
+    [SOCLE_RING_ZERO] = {true, false, BLOCK_WRITE_ZEROES, SOCLE_RING_BARRIER | SOCLE_RING_FUA},
+};
+
+static int check_place(const struct block *disk, const struct block_request *r)
 {
-	if (d->disk->flags & BLOCK_READ_ONLY && s->op != BLOCK_READ)
+	if (disk->flags & BLOCK_READ_ONLY && r->op != BLOCK_READ)
 		return SOCLE_EROFS;
-	if (s->count == 0 || s->sector >= d->disk->sectors || s->count > d->disk->sectors - s->sector)
+	if (r->count == 0 || r->sector >= disk->sectors || r->count > disk->sectors - r->sector)
 		return SOCLE_EINVAL;
 	return 0;
 }
@@ -26,58 +37,54 @@ static int segments_status(int rc)
 	}
 }
 
+/* At most so many pieces, or more. */
+static u64 pieces_bound(const struct socle_request *r)
+{
+	return r->length / PAGE_SIZE + (r->nr_segments ? 2 * (u64)r->nr_segments : 2);
+}
+
 static int parse_move(struct pv_disk *d, struct pv_slot *s, const struct socle_request *r)
 {
-	bool read = s->op == BLOCK_READ;
+	bool read = s->request.op == BLOCK_READ;
+	struct piece *pieces = s->few;
+	u32 room = PV_FEW;
 	int rc;
 
 	if (r->length % BLOCK_SECTOR)
 		return SOCLE_EINVAL;
 	if (r->length > PV_LENGTH_MAX)
 		return SOCLE_E2BIG;
-	s->count = r->length / BLOCK_SECTOR;
-	rc = check_place(d, s);
+	s->request.count = r->length / BLOCK_SECTOR;
+	rc = check_place(d->disk, &s->request);
 	if (rc)
 		return rc;
-	s->pieces = &d->pool[d->pool_tail % PV_POOL];
-	rc = pv_ring_segments(&d->ring, r, read, s->pieces, SOCLE_RING_PAGES);
+	if (unlikely(pieces_bound(r) > PV_FEW)) {
+		unsigned i = bit_first(d->free_chunks);
+
+		s->chunk = (u8)BIT(i);
+		d->free_chunks ^= s->chunk;
+		pieces = d->chunks[i];
+		room = SOCLE_RING_PAGES;
+	}
+	rc = pv_ring_segments(&d->ring, r, read, pieces, room);
 	if (rc < 0)
 		return segments_status(rc);
-	s->nr_pieces = (u32)rc;
+	s->request.segments = pieces;
+	s->request.nr_segments = (u32)rc;
 	s->written = read ? r->length : 0;
 	return 0;
 }
 
 static int parse_range(struct pv_disk *d, struct pv_slot *s, const struct socle_request *r)
 {
+	if (s->request.op == BLOCK_FLUSH) {
+		s->request.sector = 0;
+		return 0;
+	}
 	if (r->length > PV_LENGTH_MAX / BLOCK_SECTOR)
 		return SOCLE_E2BIG;
-	s->count = r->length;
-	return check_place(d, s);
-}
-
-static int parse_operation(struct pv_disk *d, struct pv_slot *s, const struct socle_request *r)
-{
-	switch (r->operation) {
-	case SOCLE_RING_READ:
-		s->op = BLOCK_READ;
-		return parse_move(d, s, r);
-	case SOCLE_RING_WRITE:
-		s->op = BLOCK_WRITE;
-		return parse_move(d, s, r);
-	case SOCLE_RING_FLUSH:
-		s->op = BLOCK_FLUSH;
-		s->sector = 0;
-		return 0;
-	case SOCLE_RING_DISCARD:
-		s->op = BLOCK_DISCARD;
-		return parse_range(d, s, r);
-	case SOCLE_RING_ZERO:
-		s->op = BLOCK_WRITE_ZEROES;
-		return parse_range(d, s, r);
-	default:
-		return SOCLE_ENOTSUP;
-	}
+	s->request.count = r->length;
+	return check_place(d->disk, &s->request);
 }
 
 /* What a barrier or FUA takes on a disk with a volatile cache. */
@@ -85,27 +92,31 @@ static u8 steps_of(const struct pv_slot *s, u8 flags)
 {
 	u8 steps = STEP_MAIN;
 
-	if (s->op == BLOCK_FLUSH)
+	if (s->request.op == BLOCK_FLUSH)
 		return steps;
 	if (flags & SOCLE_RING_BARRIER)
 		steps |= STEP_FLUSH_BEFORE;
-	if (flags && s->op != BLOCK_READ)
+	if (flags && s->request.op != BLOCK_READ)
 		steps |= STEP_FLUSH_AFTER;
 	return steps;
 }
 
 int pv_disk_parse(struct pv_disk *d, struct pv_slot *s, const struct socle_request *r)
 {
-	bool writes = r->operation == SOCLE_RING_WRITE || r->operation == SOCLE_RING_ZERO;
-	u8 known = SOCLE_RING_BARRIER | (writes ? SOCLE_RING_FUA : 0);
-	int status;
-
 	s->id = r->id;
 	s->barrier = r->flags & SOCLE_RING_BARRIER;
-	s->sector = r->sector;
-	s->count = s->nr_pieces = s->written = 0;
-	s->begun = s->done = false;
-	status = r->flags & ~known ? SOCLE_EINVAL : parse_operation(d, s, r);
-	s->steps = d->disk->flags & BLOCK_VOLATILE ? steps_of(s, r->flags) : STEP_MAIN;
-	return status;
+	s->written = 0;
+	s->begun = false;
+	s->chunk = 0;
+	s->steps = STEP_MAIN;
+	s->request.sector = r->sector;
+	s->request.count = s->request.nr_segments = 0;
+	if (r->operation >= ARRAY_SIZE(operations) || !operations[r->operation].known)
+		return SOCLE_ENOTSUP;
+	if (r->flags & ~operations[r->operation].flags)
+		return SOCLE_EINVAL;
+	s->request.op = operations[r->operation].op;
+	if (unlikely(r->flags && d->disk->flags & BLOCK_VOLATILE))
+		s->steps = steps_of(s, r->flags);
+	return operations[r->operation].moves ? parse_move(d, s, r) : parse_range(d, s, r);
 }

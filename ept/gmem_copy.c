@@ -121,6 +121,7 @@ int gmem_set(struct gmem *m, gpa_t gpa, u8 byte, size_t n)
 void gmem_tlb_reset(struct gmem_tlb *t)
 {
 	t->gen = 0;
+	t->writable = 0;
 	for (unsigned i = 0; i < GMEM_TLB_ENTRIES; i++)
 		t->entry[i].page = GMEM_TLB_EMPTY;
 }
@@ -139,6 +140,7 @@ void *gmem_tlb_fill(struct gmem *m, struct gmem_tlb *t, gpa_t gpa, size_t n)
 	if (p) {
 		slot->page = ALIGN_DOWN(gpa, PAGE_SIZE);
 		slot->host = p - gpa % PAGE_SIZE;
+		t->writable &= ~(u32)BIT((gpa >> PAGE_SHIFT) % GMEM_TLB_ENTRIES);
 	}
 	return p;
 }

@@ -12,11 +12,6 @@
 #define FROZEN ((u32)BIT(31))
 #define PIN_TRIES 64 /* each is lost to a change of the EPT on another CPU */
 
-static u32 *pin_count(struct gmem *m, const void *host)
-{
-	return &m->pins[((u64)host >> PAGE_SHIFT) % GMEM_PIN_BUCKETS];
-}
-
 static void count_up(u32 *count)
 {
 	while (unlikely(__atomic_fetch_add(count, 1, __ATOMIC_SEQ_CST) & FROZEN)) {
@@ -26,45 +21,60 @@ static void count_up(u32 *count)
 	}
 }
 
-int gmem_pin(struct gmem *m, struct gmem_tlb *t, gpa_t gpa, size_t n, bool to_guest, void **host)
+/* The page's place in the quota is taken. */
+__attribute__((noinline)) static int pin_slowly(struct gmem *m, struct gmem_tlb *t, gpa_t gpa, size_t n,
+						bool to_guest, void **host)
 {
-	int rc = ERR_AGAIN;
+	int rc = to_guest && gmem_check(m, gpa, n, 1) ? ERR_FAULT : 0;
 
-	if (to_guest && gmem_check(m, gpa, n, 1))
-		return ERR_FAULT;
-	if (__atomic_add_fetch(&m->pinned_pages, 1, __ATOMIC_RELAXED) > m->pinned_limit)
-		goto fail;
-	for (unsigned i = 0; i < PIN_TRIES; i++) {
+	for (unsigned i = 0; i < PIN_TRIES && !rc; i++) {
 		void *p = gmem_tlb_ptr(m, t, gpa, n);
 
-		if (unlikely(!p)) {
+		if (!p) {
 			rc = ERR_FAULT;
 			break;
 		}
-		count_up(pin_count(m, p));
-		if (likely(t->gen == __atomic_load_n(&m->ept->flush_gen, __ATOMIC_SEQ_CST))) {
+		count_up(gmem_pin_count(m, p));
+		if (t->gen == __atomic_load_n(&m->ept->flush_gen, __ATOMIC_SEQ_CST)) {
+			t->writable |= (u32)to_guest << (gpa >> PAGE_SHIFT) % GMEM_TLB_ENTRIES;
 			*host = p;
 			return 0;
 		}
-		__atomic_fetch_sub(pin_count(m, p), 1, __ATOMIC_RELEASE);
+		__atomic_fetch_sub(gmem_pin_count(m, p), 1, __ATOMIC_RELEASE);
 	}
-fail:
 	__atomic_fetch_sub(&m->pinned_pages, 1, __ATOMIC_RELAXED);
-	return rc;
+	return rc ? rc : ERR_AGAIN;
 }
 
-/* Release: what was done by the pointer is done. */
-void gmem_unpin(struct gmem *m, const void *host)
+/* The usual case calls nothing. */
+int gmem_pin(struct gmem *m, struct gmem_tlb *t, gpa_t gpa, size_t n, bool to_guest, void **host)
 {
-	__atomic_fetch_sub(pin_count(m, host), 1, __ATOMIC_RELEASE);
-	__atomic_fetch_sub(&m->pinned_pages, 1, __ATOMIC_RELEASE);
+	u32 i = (gpa >> PAGE_SHIFT) % GMEM_TLB_ENTRIES;
+	const struct gmem_tlb_entry *e = &t->entry[i];
+	u64 offset = gpa ^ e->page;
+
+	if (unlikely(__atomic_add_fetch(&m->pinned_pages, 1, __ATOMIC_RELAXED) > m->pinned_limit)) {
+		__atomic_fetch_sub(&m->pinned_pages, 1, __ATOMIC_RELAXED);
+		return ERR_AGAIN;
+	}
+	if (likely(n - 1 < PAGE_SIZE && offset <= PAGE_SIZE - n && (!to_guest || t->writable >> i & 1))) {
+		u32 *count = gmem_pin_count(m, e->host);
+
+		if (likely(!(__atomic_fetch_add(count, 1, __ATOMIC_SEQ_CST) & FROZEN) &&
+			   t->gen == __atomic_load_n(&m->ept->flush_gen, __ATOMIC_SEQ_CST))) {
+			*host = e->host + offset;
+			return 0;
+		}
+		__atomic_fetch_sub(count, 1, __ATOMIC_RELEASE);
+	}
+	return pin_slowly(m, t, gpa, n, to_guest, host);
 }
 
 int gmem_freeze(struct gmem *m, const void *host)
 {
 	u32 none = 0;
 
-	return __atomic_compare_exchange_n(pin_count(m, host), &none, FROZEN, false, __ATOMIC_SEQ_CST,
+	return __atomic_compare_exchange_n(gmem_pin_count(m, host), &none, FROZEN, false, __ATOMIC_SEQ_CST,
 					   __ATOMIC_RELAXED)
 		   ? 0
 		   : ERR_AGAIN;
@@ -73,5 +83,5 @@ int gmem_freeze(struct gmem *m, const void *host)
 /* Who waits has counted, perhaps. */
 void gmem_thaw(struct gmem *m, const void *host)
 {
-	__atomic_fetch_and(pin_count(m, host), ~FROZEN, __ATOMIC_SEQ_CST);
+	__atomic_fetch_and(gmem_pin_count(m, host), ~FROZEN, __ATOMIC_SEQ_CST);
 }

@@ -82,6 +82,7 @@ struct gmem_tlb {
 		gpa_t page; /* page base, or GMEM_TLB_EMPTY */
 		u8 *host;
 	} entry[GMEM_TLB_ENTRIES];
+	u32 writable; /* bit n: the guest may write itself where entry n is; 0 where nobody has asked */
 };
 
 void gmem_tlb_reset(struct gmem_tlb *t);
@@ -106,7 +107,17 @@ static inline void *gmem_tlb_ptr(struct gmem *m, struct gmem_tlb *t, gpa_t gpa, 
  * not in RAM (that the guest may write), or across a page; ERR_AGAIN: the VM has pinned_limit pages pinned.
  * Takes no lock and does not allocate, but where the page has to be populated. */
 int gmem_pin(struct gmem *m, struct gmem_tlb *t, gpa_t gpa, size_t n, bool to_guest, void **host);
-void gmem_unpin(struct gmem *m, const void *host);
+static inline u32 *gmem_pin_count(struct gmem *m, const void *host)
+{
+	return &m->pins[((u64)host >> PAGE_SHIFT) % GMEM_PIN_BUCKETS];
+}
+
+/* Release: what was done by the pointer is done. */
+static inline void gmem_unpin(struct gmem *m, const void *host)
+{
+	__atomic_fetch_sub(gmem_pin_count(m, host), 1, __ATOMIC_RELEASE);
+	__atomic_fetch_sub(&m->pinned_pages, 1, __ATOMIC_RELEASE);
+}
 /* Before the page behind host leaves its place: nobody pins it until gmem_thaw(), who tries waits; so a few
  * instructions only, and the EPT's flush_gen changes in between. ERR_AGAIN: it is pinned, or a page that is
  * told apart no further. */

@@ -15,12 +15,14 @@ struct pv_ring {
 	struct gmem *mem;
 	u8 *page[PV_RING_PAGES]; /* in host memory, pinned */
 	u32 offset;              /* of the header in the first */
-	u32 size;
+	u32 first;               /* and of the first slot */
+	u32 size, mask;          /* slots; less one */
 	u32 request_consumer;
-	u32 response_producer;           /* the slots before it are filled */
-	u32 response_published;          /* what the guest sees of that */
-	u32 broken;                      /* SOCLE_RING_BROKEN_ */
-	u64 in_use[SOCLE_RING_MAX / 64]; /* ids */
+	u32 request_seen;            /* up to here the guest has shown requests, when last looked at */
+	u32 response_producer;       /* the slots before it are filled */
+	u32 response_published;      /* what the guest sees of that */
+	u32 broken;                  /* SOCLE_RING_BROKEN_ */
+	bool in_use[SOCLE_RING_MAX]; /* ids */
 	struct gmem_tlb tlb;
 	u64 requests, responses, notifications; /* meters */
 };
@@ -43,7 +45,11 @@ int pv_ring_next(struct pv_ring *r, struct socle_request *request);
  * pieces than max; ERR_AGAIN: too many pages pinned. The segment list is read once. */
 int pv_ring_segments(struct pv_ring *r, const struct socle_request *request, bool to_guest,
 		     struct piece *pieces, u32 max);
-void pv_ring_unpin(struct pv_ring *r, const struct piece *pieces, u32 n);
+static inline void pv_ring_unpin(struct pv_ring *r, const struct piece *pieces, u32 n)
+{
+	for (u32 i = 0; i < n; i++)
+		gmem_unpin(r->mem, pieces[i].base);
+}
 
 /* Answers; the id is free then. The guest sees it after pv_ring_publish(). ERR_INVAL: the id is not in use;
  * ERR_FAULT: the ring is broken. */

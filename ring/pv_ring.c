@@ -5,6 +5,8 @@
 _Static_assert(sizeof(struct socle_ring) == 128, "ABI");
 _Static_assert(sizeof(struct socle_request) == 32, "ABI");
 _Static_assert(sizeof(struct socle_response) == 32, "ABI");
+_Static_assert(offsetof(struct socle_response, status) == 4 && offsetof(struct socle_response, length) == 8,
+	       "see pv_ring_respond()");
 _Static_assert(sizeof(struct socle_segment) == 16, "ABI");
 
 #define SLOT_SIZE 32
@@ -21,14 +23,17 @@ static struct socle_ring *header(const struct pv_ring *r)
 }
 
 /* Never across a page: offset is a multiple of 128. */
-static void *slot(const struct pv_ring *r, u32 index)
+static inline void *slot(const struct pv_ring *r, u32 index)
 {
-	return reach(r, (u32)sizeof(struct socle_ring) + (index & (r->size - 1)) * SLOT_SIZE);
+	u32 at = r->first + (index & r->mask) * SLOT_SIZE;
+
+	return r->page[at / PAGE_SIZE] + at % PAGE_SIZE;
 }
 
 static void set_broken(struct pv_ring *r, u32 why)
 {
 	r->broken = why;
+	r->request_seen = r->request_consumer;
 	__atomic_store_n(&header(r)->broken, why, __ATOMIC_RELEASE);
 }
 
@@ -45,7 +50,9 @@ int pv_ring_init(struct pv_ring *r, struct gmem *mem, gpa_t base, u64 size)
 	memset(r, 0, sizeof(*r));
 	r->mem = mem;
 	r->offset = base % PAGE_SIZE;
+	r->first = r->offset + (u32)sizeof(struct socle_ring);
 	r->size = (u32)size;
+	r->mask = r->size - 1;
 	gmem_tlb_reset(&r->tlb);
 	for (gpa_t at = ALIGN_DOWN(base, PAGE_SIZE); at < end; at += PAGE_SIZE) {
 		void *host = NULL;
@@ -71,33 +78,45 @@ void pv_ring_fini(struct pv_ring *r)
 
 u32 pv_ring_waiting(struct pv_ring *r)
 {
-	u32 n;
+	u32 n, producer;
 
 	if (r->broken)
 		return 0;
 	/* Acquire: the slots are read after the index that says that they are filled. */
-	n = __atomic_load_n(&header(r)->request_producer, __ATOMIC_ACQUIRE) - r->request_consumer;
+	producer = __atomic_load_n(&header(r)->request_producer, __ATOMIC_ACQUIRE);
+	n = producer - r->request_consumer;
 	/* Slots of requests that were read and not answered are not free; whether the guest has read the
 	 * answers is its own affair. */
-	if (n <= r->size - (r->request_consumer - r->response_producer))
+	if (n <= r->size - (r->request_consumer - r->response_producer)) {
+		r->request_seen = producer;
 		return n;
+	}
 	set_broken(r, SOCLE_RING_BROKEN_PRODUCER);
 	return 0;
 }
 
+/* Word by word: the one read of each; what follows looks at the copy. */
+static void copy_slot(void *to, const void *from)
+{
+	volatile const u64 *f = from;
+	u64 *t = to;
+
+	t[0] = f[0];
+	t[1] = f[1];
+	t[2] = f[2];
+	t[3] = f[3];
+}
+
 int pv_ring_next(struct pv_ring *r, struct socle_request *request)
 {
-	if (pv_ring_waiting(r) == 0)
+	if (r->request_consumer == r->request_seen && pv_ring_waiting(r) == 0)
 		return 0;
-	/* The only read: what follows looks at the copy, which the compiler may not replace by the original.
-	 */
-	memcpy(request, slot(r, r->request_consumer), sizeof(*request));
-	__asm__ volatile("" : : "r"(request) : "memory");
-	if (request->id >= r->size || r->in_use[request->id / 64] & BIT(request->id % 64)) {
+	copy_slot(request, slot(r, r->request_consumer));
+	if (unlikely(request->id >= r->size || r->in_use[request->id])) {
 		set_broken(r, SOCLE_RING_BROKEN_ID);
 		return 0;
 	}
-	r->in_use[request->id / 64] |= BIT(request->id % 64);
+	r->in_use[request->id] = true;
 	r->request_consumer++;
 	r->requests++;
 	return 1;
@@ -105,14 +124,18 @@ int pv_ring_next(struct pv_ring *r, struct socle_request *request)
 
 int pv_ring_respond(struct pv_ring *r, u32 id, int status, u32 length)
 {
-	struct socle_response response = {.id = id, .status = status, .length = length};
+	u64 *to;
 
-	if (id >= r->size || !(r->in_use[id / 64] & BIT(id % 64)))
+	if (unlikely(id >= r->size || !r->in_use[id]))
 		return ERR_INVAL;
-	if (r->broken)
+	if (unlikely(r->broken))
 		return ERR_FAULT;
-	memcpy(slot(r, r->response_producer), &response, sizeof(response));
-	r->in_use[id / 64] &= ~BIT(id % 64);
+	/* A struct socle_response. */
+	to = slot(r, r->response_producer);
+	to[0] = id | (u64)(u32)status << 32;
+	to[1] = length;
+	to[2] = to[3] = 0;
+	r->in_use[id] = false;
 	r->response_producer++;
 	r->responses++;
 	return 0;

@@ -58,8 +58,8 @@ static int add_list(struct pv_ring *r, const struct socle_request *request, bool
 	return sum == request->length ? 0 : ERR_INVAL;
 }
 
-int pv_ring_segments(struct pv_ring *r, const struct socle_request *request, bool to_guest,
-		     struct piece *pieces, u32 max)
+__attribute__((noinline)) static int segments(struct pv_ring *r, const struct socle_request *request,
+					      bool to_guest, struct piece *pieces, u32 max)
 {
 	struct pieces p = {pieces, 0, max};
 	int rc;
@@ -74,8 +74,16 @@ int pv_ring_segments(struct pv_ring *r, const struct socle_request *request, boo
 	return rc;
 }
 
-void pv_ring_unpin(struct pv_ring *r, const struct piece *pieces, u32 n)
+int pv_ring_segments(struct pv_ring *r, const struct socle_request *request, bool to_guest,
+		     struct piece *pieces, u32 max)
 {
-	for (u32 i = 0; i < n; i++)
-		gmem_unpin(r->mem, pieces[i].base);
+	u64 length = request->length;
+	int rc;
+
+	if (request->nr_segments || length - 1 >= PAGE_SIZE - request->address % PAGE_SIZE || max == 0)
+		return segments(r, request, to_guest, pieces, max);
+	/* What is usual: all in one page. */
+	rc = gmem_pin(r->mem, &r->tlb, request->address, length, to_guest, (void **)&pieces->base);
+	pieces->length = (u32)length;
+	return rc ? rc : 1;
 }

@@ -138,7 +138,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (take(1) & 1) { /* near the wrap of the indices */
 		struct socle_ring *h = gmem_ptr(&ram, base, sizeof(*h));
 
-		ring.request_consumer = ring.response_producer = ring.response_published = ~0u - 2;
+		ring.request_consumer = ring.request_seen = ring.response_producer = ring.response_published =
+		    ~0u - 2;
 		h->request_producer = h->response_producer = ~0u - 2;
 	}
 	while (input.left) {

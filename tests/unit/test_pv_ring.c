@@ -32,7 +32,7 @@ static void board(u32 size, u32 start)
 	assert_int_equal(shared->request_event, 1);
 	socle_driver_init(&driver, shared, size);
 	/* As if so many requests had gone through. */
-	ring.request_consumer = ring.response_producer = ring.response_published = start;
+	ring.request_consumer = ring.request_seen = ring.response_producer = ring.response_published = start;
 	driver.request_producer = driver.response_consumer = start;
 	shared->request_producer = shared->response_producer = start;
 	shared->request_event = shared->response_event = start + 1;

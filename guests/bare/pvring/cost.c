@@ -63,7 +63,7 @@ void cost_test(void)
 		return;
 	data = mem_alloc(1);
 	print("cost: a doorbell for nothing: %lu instructions\n", empty_bells() / REQUESTS);
-	row("null write 4096", 1, SOCLE_RING_WRITE, 4096, data, 1400);
-	row("null write 4096", 32, SOCLE_RING_WRITE, 4096, data, 1000);
+	row("null write 4096", 1, SOCLE_RING_WRITE, 4096, data, 1150);
+	row("null write 4096", 32, SOCLE_RING_WRITE, 4096, data, 680);
 	disk_close(&d);
 }
