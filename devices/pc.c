@@ -5,6 +5,7 @@
  * (8259 pair or IOAPIC), local APIC; a chip never calls back into a device. */
 #include "pc.h"
 
+#include "ata.h"
 #include "debugport.h"
 #include "guest.h"
 #include "host.h"
@@ -42,12 +43,13 @@ struct pc {
 	struct pci_bus pci;
 	struct debugport debug;
 	struct testdev test;
-	struct virtio_blk *disks[PC_MAX_DISKS];
+	struct virtio_blk *disks[PC_MAX_DISKS]; /* NULL where there is none, or one of ata's */
 	struct virtio_rng *rng;
 	struct virtio_console *console;
 	void *nics[PC_MAX_NICS];
 	struct pv_bus pv;
 	struct pv_disk *pv_disks[PC_MAX_DISKS];
+	struct ata *ata; /* NULL: no disk is its */
 };
 
 enum pc_space { PORT, MEM };
@@ -220,14 +222,41 @@ static int pc_add_pv_disk(struct pc *pc, unsigned i)
 	return pc->pv_disks[i] ? 0 : ERR_NOMEM;
 }
 
+static bool is_ide(const struct pc_disk *d)
+{
+	return d->model == DISK_IDE || d->model == DISK_PIO;
+}
+
+/* In their order, whatever is between them. */
+static int pc_add_ide(struct pc *pc)
+{
+	const struct pc_config *cfg = &pc->config;
+	struct ata_setup setup = {.group = cfg->group};
+
+	for (unsigned i = 0; i < cfg->nr_disks; i++) {
+		const struct pc_disk *d = &cfg->disks[i];
+		if (is_ide(d))
+			setup.disks[setup.nr_disks++] =
+			    (struct ata_disk){.disk = d->disk, .id = d->id, .dma = d->model == DISK_IDE};
+	}
+	if (!setup.nr_disks)
+		return 0;
+	pc->ata = ata_create(pc->guest, &pc->pci, &pc->router, &setup);
+	return pc->ata ? 0 : ERR_NOMEM;
+}
+
 static int pc_add_disks(struct pc *pc)
 {
 	int rc = 0;
 
-	for (unsigned i = 0; i < pc->config.nr_disks && !rc; i++)
-		rc = pc->config.disks[i].model == DISK_SOCLE ? pc_add_pv_disk(pc, i)
-							     : pc_add_virtio_disk(pc, i);
-	return rc;
+	for (unsigned i = 0; i < pc->config.nr_disks && !rc; i++) {
+		const struct pc_disk *disk = &pc->config.disks[i];
+		if (disk->model == DISK_SOCLE)
+			rc = pc_add_pv_disk(pc, i);
+		else if (!is_ide(disk))
+			rc = pc_add_virtio_disk(pc, i);
+	}
+	return rc ? rc : pc_add_ide(pc);
 }
 
 static const struct nic_type *const nic_types[NET_MODELS] = {
@@ -301,7 +330,7 @@ struct pc *pc_create(struct guest *g, const struct pc_config *cfg)
 
 u64 pc_usage(const struct pc *pc)
 {
-	u64 size = heap_size(pc) + heap_size(pc->test.memory);
+	u64 size = heap_size(pc) + heap_size(pc->test.memory) + ata_usage(pc->ata);
 
 	for (unsigned i = 0; i < PC_MAX_DISKS; i++)
 		size += (pc->disks[i] ? virtio_blk_usage(pc->disks[i]) : 0) +
@@ -314,11 +343,19 @@ u64 pc_usage(const struct pc *pc)
 
 void pc_disk_meters(const struct pc *pc, unsigned i, u64 *doorbells, u64 *interrupts)
 {
+	unsigned place = 0;
+
 	*doorbells = *interrupts = 0;
-	if (i < PC_MAX_DISKS && pc->disks[i])
-		virtio_blk_meters(pc->disks[i], doorbells, interrupts);
-	if (i < PC_MAX_DISKS && pc->pv_disks[i])
+	if (i >= pc->config.nr_disks)
+		return;
+	for (unsigned k = 0; k < i; k++)
+		place += is_ide(&pc->config.disks[k]);
+	if (is_ide(&pc->config.disks[i]))
+		ata_meters(pc->ata, place, doorbells, interrupts);
+	else if (pc->pv_disks[i])
 		pv_disk_meters(pc->pv_disks[i], doorbells, interrupts);
+	else
+		virtio_blk_meters(pc->disks[i], doorbells, interrupts);
 }
 
 void pc_destroy(struct pc *pc)
@@ -327,6 +364,7 @@ void pc_destroy(struct pc *pc)
 		virtio_blk_destroy(pc->disks[i]);
 		pv_disk_destroy(pc->pv_disks[i]);
 	}
+	ata_destroy(pc->ata);
 	for (unsigned i = 0; i < pc->config.nr_nics; i++)
 		nic_types[pc->config.nics[i].model]->destroy(pc->nics[i]);
 	virtio_console_destroy(pc->console);
@@ -350,6 +388,7 @@ void pc_reset(struct pc *pc)
 		if (pc->pv_disks[i])
 			pv_disk_reset(pc->pv_disks[i]);
 	}
+	ata_reset(pc->ata);
 	for (unsigned i = 0; i < pc->config.nr_nics; i++)
 		nic_types[pc->config.nics[i].model]->reset(pc->nics[i]);
 	if (pc->console)
@@ -389,6 +428,7 @@ void pc_bios_state(struct pc *pc)
 	i8042_write_command(&pc->kbc, 0, 1, 0x60);
 	i8042_write_data(&pc->kbc, 0, 1, 0x65); /* translate, no auxiliary port, self test passed, IRQ 1 */
 	pci_assign(&pc->pci);
+	ata_bios_state(pc->ata);
 }
 
 size_t pc_console_input(struct pc *pc, const u8 *buf, size_t n)

@@ -31,7 +31,7 @@ struct pc;
 #define PC_HIGH_BASE 0x100000000ULL
 
 #define PC_MAX_DISKS 4
-#define PC_DISK_SLOT 4 /* of the PCI bus; one for each disk */
+#define PC_DISK_SLOT 4 /* of the PCI bus; one for each disk, those behind the IDE controller left out */
 
 #define PC_CONSOLE_SLOT 2
 #define PC_RNG_SLOT 3

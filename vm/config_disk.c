@@ -4,9 +4,8 @@
 
 /* Those that a device serves. */
 static const char *const model_words[DISK_MODELS] = {
-    [DISK_SPLIT] = "split",
-    [DISK_PACKED] = "packed",
-    [DISK_SOCLE] = "socle",
+    [DISK_SPLIT] = "split", [DISK_PACKED] = "packed", [DISK_IDE] = "ide",
+    [DISK_PIO] = "pio",     [DISK_SOCLE] = "socle",
 };
 
 const char *config_disk_word(enum disk_model model)

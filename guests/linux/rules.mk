@@ -5,7 +5,8 @@ LCFLAGS := -std=gnu17 -Os -g0 -ffreestanding -fno-builtin -nostdlib -static -fno
 	-fcf-protection=none -fno-asynchronous-unwind-tables -Wl,--build-id=none -Wl,-z,noexecstack $(WARN)
 LTESTS := $(wildcard guests/linux/tests/*)
 # In the order in which they have to be loaded.
-LMODULES := button evdev virtio_ring virtio virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci virtio_blk
+LMODULES := button evdev virtio_ring virtio virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci virtio_blk \
+	scsi_common scsi_mod sd_mod libata ata_piix
 LFILES := $(L)/init=/init $(L)/measure=/bin/measure $(L)/kerneltext=/bin/kerneltext $(L)/forks=/bin/forks $(L)/io=/bin/io \
 	guests/linux/rc=/etc/rc guests/linux/motd=/etc/motd guests/linux/profile=/etc/profile guests/linux/power-button=/etc/acpi/PWRF/00000080 \
 	$(foreach m,$(LMODULES),$(L)/$(m).ko=/lib/modules/$(m).ko)

@@ -37,7 +37,7 @@ static struct {
 	unsigned console_n, debug_n, rooms;
 	bool rng, virtio_console;          /* of the next PC */
 	struct block *disks[PC_MAX_DISKS]; /* of the next PC; none behind the first that is NULL */
-	enum disk_model model;             /* of those */
+	enum disk_model models[PC_MAX_DISKS];
 } board;
 
 #define BOARD_GUEST ((struct guest *)&board)
@@ -108,6 +108,12 @@ int io_register_mem(struct guest *g, const struct io_region *r)
 {
 	BOARD_CHECK(g == BOARD_GUEST);
 	return board_add(board.mem, &board.nr_mems, r);
+}
+
+int io_set_port_string(struct guest *g, u64 base, void *opaque, io_string_fn fn)
+{
+	BOARD_CHECK(g == BOARD_GUEST && base && opaque && fn);
+	return 0;
 }
 
 int io_unregister_port(struct guest *g, u64 base, void *opaque)
@@ -245,6 +251,18 @@ int gmem_read(struct gmem *m, gpa_t gpa, void *dst, size_t n)
 	return ERR_FAULT;
 }
 
+int gmem_pin(struct gmem *m, struct gmem_tlb *t, gpa_t gpa, size_t n, bool to_guest, void **host)
+{
+	(void)m, (void)t, (void)gpa, (void)n, (void)to_guest, (void)host;
+	return ERR_FAULT;
+}
+
+void gmem_unpin(struct gmem *m, const void *host)
+{
+	(void)m, (void)host;
+	BOARD_CHECK(!"what was never pinned");
+}
+
 unsigned apic_deliver_msi(struct guest *g, u64 address, u32 data)
 {
 	(void)address, (void)data;
@@ -287,8 +305,42 @@ static inline struct pc *board_create(bool testdev)
 	    .opaque = &board,
 	};
 	while (cfg.nr_disks < PC_MAX_DISKS && board.disks[cfg.nr_disks]) {
-		cfg.disks[cfg.nr_disks] = (struct pc_disk){board.disks[cfg.nr_disks], "id", board.model};
+		cfg.disks[cfg.nr_disks] =
+		    (struct pc_disk){board.disks[cfg.nr_disks], "id", board.models[cfg.nr_disks]};
 		cfg.nr_disks++;
 	}
 	return pc_create(BOARD_GUEST, &cfg);
+}
+
+static inline u32 pci_config(unsigned devfn, unsigned offset)
+{
+	board_write(false, 0xcf8, 4, 0x80000000u | devfn << 8 | offset);
+	return (u32)board_read(false, 0xcfc, 4);
+}
+
+/* Every row of the table stands in the document. */
+static inline void board_is_documented(void)
+{
+	static char text[20000];
+	FILE *f = fopen("docs/guest-machine.md", "r");
+
+	BOARD_CHECK(f);
+	text[fread(text, 1, sizeof(text) - 1, f)] = 0;
+	fclose(f);
+	for (unsigned i = 0; i < board.nr_ports + board.nr_mems; i++) {
+		bool mem = i >= board.nr_ports;
+		const struct io_region *r = mem ? &board.mem[i - board.nr_ports] : &board.port[i];
+		unsigned long first = r->base, last = r->base + r->length - 1;
+		char row[64];
+		if (mem)
+			snprintf(row, sizeof(row), "| 0x%08lx | 0x%08lx |", first, last);
+		else if (r->length == 1)
+			snprintf(row, sizeof(row), "| 0x%lx |", first);
+		else
+			snprintf(row, sizeof(row), "| 0x%lx\u20130x%lx |", first, last);
+		if (!strstr(text, row)) {
+			fprintf(stderr, "docs/guest-machine.md has no row \"%s\" (%s)\n", row, r->name);
+			abort();
+		}
+	}
 }

@@ -27,7 +27,7 @@ static void words(void **state)
 	accept(VM_HEAD "disk1 = d, ro, rw, packed, split\n");
 	assert_false(d[0].read_only);
 	assert_int_equal(d[0].model, DISK_SPLIT);
-	for (unsigned i = DISK_SPLIT; i <= DISK_PACKED; i++) {
+	for (unsigned i = DISK_SPLIT; i < DISK_MODELS; i++) {
 		char text[128];
 		snprintf(text, sizeof(text), VM_HEAD "disk2 = d, %s\n", config_disk_word((enum disk_model)i));
 		accept(text);
@@ -39,7 +39,7 @@ static void words(void **state)
 	refuse(VM_HEAD "disk2 = null:4M, socle\nhypervisor = off\n", 4, "disk2",
 	       "socle needs hypervisor = on");
 	refuse(VM_HEAD "disk1 =\n", 4, "disk1",
-	       "value missing: expected PATH or null:SIZE[, ro or rw][, split, packed or socle]");
+	       "value missing: expected PATH or null:SIZE[, ro or rw][, split, packed, ide, pio or socle]");
 	refuse(VM_HEAD "disk1 = , ro\n", 4, "disk1", "empty path");
 	refuse(VM_HEAD "disk1 = d,\nmemory=1\n", 5, "memory", "duplicate");
 	refuse(VM_HEAD "disk3 = d, r\n", 4, "disk3",

@@ -16,12 +16,15 @@
 
 #define BOARD_GUEST ((struct guest *)&board)
 #define BOARD_REGIONS 16
+#ifndef BOARD_DEVFN
 #define BOARD_DEVFN PCI_DEVFN(4, 0)
+#endif
 
 static struct {
 	struct io_region port[BOARD_REGIONS], mem[BOARD_REGIONS];
+	io_string_fn string[BOARD_REGIONS]; /* of the port of the same number */
 	unsigned nr_ports, nr_mems;
-	u32 wires;
+	u32 wires, edges;  /* edges: wires that have risen */
 	unsigned messages; /* MSIs, and the last one */
 	u64 address;
 	u32 data;
@@ -57,6 +60,18 @@ int io_register_port(struct guest *g, const struct io_region *r)
 	return board_add(board.port, &board.nr_ports, r);
 }
 
+/* Of a device whose ports stay. */
+int io_set_port_string(struct guest *g, u64 base, void *opaque, io_string_fn fn)
+{
+	MUST(g == BOARD_GUEST);
+	for (unsigned i = 0; i < board.nr_ports; i++)
+		if (board.port[i].base == base && board.port[i].opaque == opaque) {
+			board.string[i] = fn;
+			return 0;
+		}
+	return ERR_NOENT;
+}
+
 int io_register_mem(struct guest *g, const struct io_region *r)
 {
 	MUST(g == BOARD_GUEST);
@@ -77,7 +92,9 @@ int io_unregister_mem(struct guest *g, u64 base, void *opaque)
 
 void irq_set(struct irq_router *r, unsigned gsi, bool level)
 {
-	MUST(r == &board.router && gsi >= 16 && gsi < 24 && (board.wires >> gsi & 1) != level);
+	MUST(r == &board.router && (gsi == 14 || gsi == 15 || (gsi >= 16 && gsi < 24)) &&
+	     (board.wires >> gsi & 1) != level);
+	board.edges |= (u32)level << gsi;
 	board.wires = (board.wires & ~(1u << gsi)) | (u32)level << gsi;
 }
 
