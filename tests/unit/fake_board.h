@@ -257,12 +257,6 @@ int gmem_pin(struct gmem *m, struct gmem_tlb *t, gpa_t gpa, size_t n, bool to_gu
 	return ERR_FAULT;
 }
 
-void gmem_unpin(struct gmem *m, const void *host)
-{
-	(void)m, (void)host;
-	BOARD_CHECK(!"what was never pinned");
-}
-
 unsigned apic_deliver_msi(struct guest *g, u64 address, u32 data)
 {
 	(void)address, (void)data;
