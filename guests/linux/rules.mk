@@ -6,9 +6,9 @@ LCFLAGS := -std=gnu17 -Os -g0 -ffreestanding -fno-builtin -nostdlib -static -fno
 LTESTS := $(wildcard guests/linux/tests/*)
 # In the order in which they have to be loaded.
 LMODULES := button evdev virtio_ring virtio virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci virtio_blk \
-	scsi_common scsi_mod sd_mod libata ata_piix
+	scsi_common scsi_mod sd_mod libata ata_piix virtio_console virtio-rng
 LFILES := $(L)/init=/init $(L)/measure=/bin/measure $(L)/kerneltext=/bin/kerneltext $(L)/forks=/bin/forks $(L)/io=/bin/io \
-	guests/linux/rc=/etc/rc guests/linux/motd=/etc/motd guests/linux/profile=/etc/profile guests/linux/power-button=/etc/acpi/PWRF/00000080 \
+	guests/linux/rc=/etc/rc guests/linux/console=/etc/console guests/linux/motd=/etc/motd guests/linux/profile=/etc/profile guests/linux/power-button=/etc/acpi/PWRF/00000080 \
 	$(foreach m,$(LMODULES),$(L)/$(m).ko=/lib/modules/$(m).ko)
 
 # What make image, make run and the tests put on the boot volume when they are told nothing else.
