@@ -20,4 +20,4 @@ struct nic_type {
 	u64 (*usage)(const void *nic); /* bytes that it takes */
 };
 
-extern const struct nic_type virtio_net_nic;
+extern const struct nic_type virtio_net_nic, e1000_nic;

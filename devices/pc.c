@@ -262,6 +262,7 @@ static int pc_add_disks(struct pc *pc)
 static const struct nic_type *const nic_types[NET_MODELS] = {
     [NET_SPLIT] = &virtio_net_nic,
     [NET_PACKED] = &virtio_net_nic,
+    [NET_E1000] = &e1000_nic,
 };
 
 static int pc_add_nics(struct pc *pc)

@@ -10,6 +10,7 @@
 static const char *const model_words[NET_MODELS] = {
     [NET_SPLIT] = "split",
     [NET_PACKED] = "packed",
+    [NET_E1000] = "e1000",
 };
 
 const char *config_net_word(enum net_model model)
