@@ -45,13 +45,28 @@ struct config_socle {
 	int log_level; /* enum log_level */
 };
 
-/* A disk of a VM: a file of the boot volume, in memory; or one that keeps nothing (null:SIZE). */
+/* A disk of the machine, or a part of it: phys:hda, phys:hda1, phys:hda@FIRST+COUNT. */
+struct config_phys {
+	bool used;
+	u8 unit;          /* hda is 0; below CONFIG_PHYS_UNITS */
+	u16 partition;    /* from 1; 0: it is not one */
+	u64 first, count; /* sectors of 512 bytes; count 0: the whole disk, or partition */
+};
+#define CONFIG_PHYS_UNITS 4
+
+/* A disk of a VM: a file of the boot volume, in memory; or one that keeps nothing (null:SIZE); or one of the
+ * machine. */
 struct config_disk {
 	char path[CONFIG_PATH_MAX]; /* "": there is none */
-	u64 null_bytes;             /* 0: it is a file */
+	u64 null_bytes;             /* 0: it is not of that kind */
+	struct config_phys phys;
 	bool read_only;
 	enum disk_model model;
 };
+static inline bool config_disk_is_file(const struct config_disk *d)
+{
+	return d->path[0] && !d->null_bytes && !d->phys.used;
+}
 
 /* A network interface of a VM. */
 struct config_net {

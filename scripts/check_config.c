@@ -38,12 +38,17 @@ static int print_file(void *opaque, const struct config_vm *vm, const char *key,
 {
 	if (opaque != vm)
 		return 0;
-	printf(", %s %s", key, path);
-	if (strncmp(key, "disk", 4) == 0) {
-		const struct config_disk *d = &vm->disks[key[4] - '1'];
-		printf(" (%s, %s)", d->read_only ? "ro" : "rw", config_disk_word(d->model));
-	}
+	if (strncmp(key, "disk", 4) != 0)
+		printf(", %s %s", key, path);
 	return 0;
+}
+
+static void print_disks(const struct config_vm *vm)
+{
+	for (unsigned i = 0; i < CONFIG_MAX_DISKS; i++)
+		if (vm->disks[i].path[0])
+			printf(", disk%u %s (%s, %s)", i + 1, vm->disks[i].path,
+			       vm->disks[i].read_only ? "ro" : "rw", config_disk_word(vm->disks[i].model));
 }
 
 static void print_nets(const struct config_vm *vm)
@@ -75,6 +80,7 @@ static void print_vm(const struct config *c, const struct config_vm *vm)
 	printf("%u vCPU%s, %llu MiB", vm->vcpus, vm->vcpus == 1 ? "" : "s",
 	       (unsigned long long)(vm->memory >> 20));
 	config_for_each_file(c, print_file, (void *)vm);
+	print_disks(vm);
 	print_nets(vm);
 	if (vm->tenant[0])
 		printf(", tenant %s", vm->tenant);

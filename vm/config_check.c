@@ -104,7 +104,7 @@ static int vm_for_each_file(const struct config_vm *vm, file_fn fn, void *opaque
 		result = fn(opaque, vm, "firmware", vm->firmware);
 	for (unsigned i = 0; i < CONFIG_MAX_DISKS && !result; i++) {
 		const char key[] = {'d', 'i', 's', 'k', (char)('1' + i), 0};
-		if (vm->disks[i].path[0] && !vm->disks[i].null_bytes)
+		if (config_disk_is_file(&vm->disks[i]))
 			result = fn(opaque, vm, key, vm->disks[i].path);
 	}
 	for (unsigned i = 0; i < vm->nr_modules && !result; i++) {

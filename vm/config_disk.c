@@ -43,6 +43,8 @@ static int set_medium(struct config_parser *p, const struct config_key *key, str
 	struct span rest = value;
 	int err;
 
+	if (config_is_phys(value))
+		return config_parse_phys(p, key, value, d);
 	if (value.n < strlen(NULL_WORD) || !span_equal_nocase(span_take(&rest, strlen(NULL_WORD)), NULL_WORD))
 		return config_parse_path(p, key, value, d->path);
 	err = config_parse_size(p, key, rest, &d->null_bytes);
@@ -96,11 +98,13 @@ static int check_disk(struct config_parser *p, const struct config_vm *vm, unsig
 		return config_fail(p, key, "socle needs hypervisor = on: the disk is reached by VMCALL");
 	}
 	if (!vm->disks[i].path[0] || vm->disks[i].read_only || vm->disks[i].null_bytes)
-		return 0;
+		return 0; /* it is not written to, or keeps nothing */
 	if (vm->count > 1) {
 		p->line = config_key_line(vm, key);
 		return config_fail(p, key, "%u VMs cannot write to one disk: expected ro", vm->count);
 	}
+	if (vm->disks[i].phys.used)
+		return config_check_phys(p, vm, i);
 	return config_for_each_file(p->config, check_use, &u);
 }
 

@@ -67,6 +67,14 @@ int config_set_net(struct config_parser *p, const struct config_key *key, struct
 /* That no two interfaces of a bridge have one address, and that there is room for all. */
 int config_check_nets(struct config_parser *p);
 
+/* ---- config_phys.c ---- */
+bool config_is_phys(struct span value); /* it begins as a disk of the machine does */
+int config_parse_phys(struct config_parser *p, const struct config_key *key, struct span value,
+		      struct config_disk *d);
+/* That what a VM may write is no part of another VM's disk. Which partitions lie where only the machine
+ * knows. */
+int config_check_phys(struct config_parser *p, const struct config_vm *vm, unsigned i);
+
 /* ---- config_sched.c: for the rows of the tables ---- */
 struct config_range {
 	u64 least, most;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The disks of VMs: files of the boot volume, which stay in memory while the machine runs. What a VM has
- * written is there when it starts again; two VMs share one only if neither writes. Each medium has one block
- * queue, and each VM that uses it a port. */
+/* The disks of VMs: files of the boot volume, which stay in memory while the machine runs, and parts of the
+ * machine's own disks (phys.c). What a VM has written is there when it starts again; two VMs share sectors
+ * only if neither writes. Each medium has one block queue, and each VM that uses it a port. */
 #include "host.h"
 #include "log.h"
+#include "phys.h"
 #include "vm.h"
 
 #define SHARE 64 /* requests of one VM that compete at a disk */
@@ -11,9 +12,9 @@
 /* In one list while somebody uses it; on the boot CPU's scheduler stack only, as VMs are. */
 struct medium {
 	struct list node;
-	const struct boot_file *file; /* NULL: it keeps nothing */
+	const struct boot_file *file; /* NULL: it is none */
 	unsigned users;
-	struct block *disk; /* one of the two */
+	struct block *disk; /* one of the two, or a disk of the machine */
 	struct block_ram ram;
 	struct block null;
 	struct block_queue queue;
@@ -62,7 +63,7 @@ static void used_by_typed(struct claim *c)
 			continue;
 		for (unsigned i = 0; i < CONFIG_MAX_DISKS; i++) {
 			const struct config_disk *d = &other->config->disks[i];
-			if (d->path[0] && !d->null_bytes && str_casecmp(d->path, c->disk->path) == 0 &&
+			if (config_disk_is_file(d) && str_casecmp(d->path, c->disk->path) == 0 &&
 			    !(d->read_only && c->disk->read_only))
 				c->by = other->name;
 		}
@@ -70,54 +71,69 @@ static void used_by_typed(struct claim *c)
 }
 
 /* ---- media ---- */
-static struct medium *medium_of(const struct boot_file *f)
+/* What a VM's disk is made of. */
+struct source {
+	const struct boot_file *file; /* NULL: it is none */
+	struct block *machine;        /* one of the machine's own disks; NULL: it is none */
+	u64 null_bytes;
+	u64 base, sectors; /* of the medium; 0 sectors: all of them */
+};
+
+static struct medium *medium_of(const struct source *s)
 {
 	list_for_each(n, &media)
 	{
 		struct medium *m = list_entry(n, struct medium, node);
-		if (f && m->file == f)
+		if ((s->file && m->file == s->file) || (s->machine && m->disk == s->machine))
 			return m;
 	}
 	return NULL;
 }
 
-/* null_bytes: its size, where there is no file. NULL: no memory. */
-static struct medium *medium_open(const struct boot_file *f, u64 null_bytes)
+static void medium_init(struct medium *m, const struct source *s)
 {
-	struct medium *m = medium_of(f);
+	m->file = s->file;
+	if (s->file)
+		block_ram_init(&m->ram, phys_to_virt(s->file->base), s->file->length, 0);
+	else
+		block_null_init(&m->null, s->null_bytes / BLOCK_SECTOR);
+	m->disk = s->machine ? s->machine : s->file ? &m->ram.block : &m->null;
+	/* A real disk has one head: what waits is put in order here. */
+	block_queue_init(&m->queue, m->disk, s->machine ? 1 : BLOCK_QUEUE_DEPTH);
+	list_insert(&media, &m->node);
+}
+
+/* NULL: no memory. */
+static struct medium *medium_open(const struct source *s)
+{
+	struct medium *m = medium_of(s);
 
 	if (!m) {
 		m = heap_alloc(sizeof(*m));
 		if (!m)
 			return NULL;
-		m->file = f;
-		if (f)
-			block_ram_init(&m->ram, phys_to_virt(f->base), f->length, 0);
-		else
-			block_null_init(&m->null, null_bytes / BLOCK_SECTOR);
-		m->disk = f ? &m->ram.block : &m->null;
-		block_queue_init(&m->queue, m->disk, BLOCK_QUEUE_DEPTH);
-		list_insert(&media, &m->node);
+		medium_init(m, s);
 	}
 	m->users++;
 	return m;
 }
 
+/* That of a machine's disk stays: another CPU may be on its way out of its queue. */
 static void medium_close(struct medium *m)
 {
-	if (--m->users)
+	if (--m->users || (m->disk != &m->ram.block && m->disk != &m->null))
 		return;
 	list_remove(&m->node);
 	heap_free(m);
 }
 
 /* ---- disks ---- */
-static int connect(struct vm *vm, unsigned i, const struct boot_file *f)
+static int connect(struct vm *vm, unsigned i, const struct source *s)
 {
-	const struct config_disk *d = &vm->config->disks[i];
-	struct medium *m = medium_open(f, d->null_bytes);
-	int rc = m ? block_port_init(&vm->disks[i].port, &m->queue, 0, m->disk->sectors,
-				     d->read_only ? BLOCK_READ_ONLY : 0, SHARE)
+	struct medium *m = medium_open(s);
+	int rc = m ? block_port_init(&vm->disks[i].port, &m->queue, s->base,
+				     s->sectors ? s->sectors : m->disk->sectors,
+				     vm->config->disks[i].read_only ? BLOCK_READ_ONLY : 0, SHARE)
 		   : ERR_NOMEM;
 
 	if (rc && m)
@@ -129,14 +145,56 @@ static int connect(struct vm *vm, unsigned i, const struct boot_file *f)
 	return rc;
 }
 
+/* A part of a machine's disk that somebody has, while one of the two may write to it. */
+static bool overlaps(const struct vm_disk *d, const struct phys_part *p, bool read_only)
+{
+	u64 end = p->extent.first + p->extent.count;
+
+	return d->medium && d->medium->disk == p->disk && d->port.base < end &&
+	       p->extent.first < d->port.base + d->port.block.sectors &&
+	       !(read_only && d->port.block.flags & BLOCK_READ_ONLY);
+}
+
+static int check_part(const struct vm *vm, const struct vm *other, unsigned i, const struct phys_part *p)
+{
+	const struct config_disk *d = &vm->config->disks[i];
+
+	for (unsigned k = 0; k < CONFIG_MAX_DISKS; k++)
+		if ((other != vm || k != i) && overlaps(&other->disks[k], p, d->read_only)) {
+			log_error("%s: disk%u: %s overlaps disk%u of %s: expected ro, or another part",
+				  vm->name, i + 1, d->path, k + 1, other->name);
+			return ERR_EXIST;
+		}
+	return 0;
+}
+
+static int open_phys(struct vm *vm, unsigned i)
+{
+	struct phys_part p;
+	int rc = vm_find_phys(vm, i, &p);
+
+	rc = rc ? rc : check_part(vm, vm, i, &p);
+	for (const struct list *l = vm_host.vms.next; l != &vm_host.vms && !rc; l = l->next) {
+		const struct vm *other = list_entry(l, struct vm, node);
+		if (other != vm)
+			rc = check_part(vm, other, i, &p);
+	}
+	return rc ? rc
+		  : connect(vm, i,
+			    &(struct source){
+				.machine = p.disk, .base = p.extent.first, .sectors = p.extent.count});
+}
+
 static int open_disk(struct vm *vm, unsigned i)
 {
 	const struct config_disk *d = &vm->config->disks[i];
 	const struct boot_file *f = vm_file(d->path);
 	struct claim c = {.vm = vm, .disk = d};
 
+	if (d->phys.used)
+		return open_phys(vm, i);
 	if (d->null_bytes)
-		return connect(vm, i, NULL);
+		return connect(vm, i, &(struct source){.null_bytes = d->null_bytes});
 	if (!f || f->length < BLOCK_SECTOR) {
 		log_error("%s: disk%u: %s was not loaded, or has less than a sector", vm->name, i + 1,
 			  d->path);
@@ -149,7 +207,7 @@ static int open_disk(struct vm *vm, unsigned i)
 			  d->path, c.by);
 		return ERR_EXIST;
 	}
-	return connect(vm, i, f);
+	return connect(vm, i, &(struct source){.file = f});
 }
 
 int vm_open_disks(struct vm *vm)

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "disk.h"
 #include "host.h"
 #include "include/fake_cpu.h"
 #include "log.h"
@@ -210,4 +211,33 @@ WEAK u64 wall_ns_at_boot(void)
 WEAK u64 wall_seconds(void)
 {
 	return 1700000000 + shim_tsc / 1000000000;
+}
+
+/* No disks; a test of host/disk.c names more of it than this. */
+WEAK struct block *disk_find(unsigned unit)
+{
+	(void)unit;
+	return NULL;
+}
+
+WEAK bool disk_is_boot(unsigned unit, const struct boot_volume *v)
+{
+	(void)unit, (void)v;
+	return false;
+}
+
+WEAK int disk_partition(struct block *disk, unsigned number, struct disk_extent *e)
+{
+	(void)disk, (void)number, (void)e;
+	return ERR_NOENT;
+}
+
+WEAK void disk_on_busy(void (*fn)(void))
+{
+	(void)fn;
+}
+
+WEAK bool disk_check(void)
+{
+	return false;
 }

@@ -39,11 +39,12 @@ static void words(void **state)
 	refuse(VM_HEAD "disk2 = null:4M, socle\nhypervisor = off\n", 4, "disk2",
 	       "socle needs hypervisor = on");
 	refuse(VM_HEAD "disk1 =\n", 4, "disk1",
-	       "value missing: expected PATH or null:SIZE[, ro or rw][, split, packed, ide, pio or socle]");
+	       "value missing: expected PATH, phys:DISK or null:SIZE[, ro or rw][, split, packed, ide, pio "
+	       "or socle]");
 	refuse(VM_HEAD "disk1 = , ro\n", 4, "disk1", "empty path");
 	refuse(VM_HEAD "disk1 = d,\nmemory=1\n", 5, "memory", "duplicate");
 	refuse(VM_HEAD "disk3 = d, r\n", 4, "disk3",
-	       "bad value \"r\": expected PATH or null:SIZE[, ro or rw]");
+	       "bad value \"r\": expected PATH, phys:DISK or null:SIZE[, ro or rw]");
 	refuse(VM_HEAD "disk1 = d, ro,,packed\n", 4, "disk1", "bad value \"\"");
 	refuse(VM_HEAD "disk1 = d\ndisk1 = e\n", 5, "disk1", "duplicate key, first on line 4");
 	refuse(VM_HEAD "disk0 = d\n", 4, "disk0", "did you mean \"disk1\"?");
@@ -92,18 +93,103 @@ static void null_disks(void **state)
 	assert_int_equal(config_for_each_file(&c, no_file, NULL), 0);
 	accept(VM_HEAD "disk1 = null\n");
 	assert_int_equal(c.vms[0].disks[0].null_bytes, 0);
-	refuse(VM_HEAD "disk1 = null:\n", 4, "disk1", "bad value \"\": expected PATH or null:SIZE");
+	refuse(VM_HEAD "disk1 = null:\n", 4, "disk1",
+	       "bad value \"\": expected PATH, phys:DISK or null:SIZE");
 	refuse(VM_HEAD "disk1 = null:64M:1\n", 4, "disk1", "bad value \"64M:1\"");
 	refuse(VM_HEAD "disk1 = null:1K\n", 4, "disk1", "out of range");
 	refuse(VM_HEAD "disk1 = nul:64M\n", 4, "disk1", "character 4 cannot stand in a path");
 }
 
+/* ---- disks of the machine ---- */
+static void phys_disks(void **state)
+{
+	(void)state;
+	accept(VM_HEAD "disk1 = phys:hda\ndisk2 = PHYS:HDB12, ro , packed\ndisk3 = phys:hdd@0+1,rw\n"
+		       "disk4 = phys:hdc@2048+4096\n");
+	const struct config_disk *d = c.vms[0].disks;
+	assert_true(d[0].phys.used && d[1].phys.used && d[2].phys.used && d[3].phys.used);
+	assert_int_equal(d[0].phys.unit, 0);
+	assert_int_equal(d[0].phys.partition, 0);
+	assert_int_equal(d[0].phys.count, 0);
+	assert_int_equal(d[1].phys.unit, 1);
+	assert_int_equal(d[1].phys.partition, 12);
+	assert_true(d[1].read_only);
+	assert_int_equal(d[1].model, DISK_PACKED);
+	assert_int_equal(d[2].phys.unit, 3);
+	assert_int_equal(d[2].phys.count, 1);
+	assert_int_equal(d[3].phys.first, 2048);
+	assert_int_equal(d[3].phys.count, 4096);
+	assert_string_equal(d[3].path, "phys:hdc@2048+4096");
+	assert_int_equal(config_for_each_file(&c, no_file, NULL), 0);
+	static const char *const bad[] = {"phys:",
+					  "phys:hd",
+					  "phys:hde",
+					  "phys:sda",
+					  "phys:hda0",
+					  "phys:hda256",
+					  "phys:hda1x",
+					  "phys:hda ",
+					  "phys:hda@",
+					  "phys:hda@1",
+					  "phys:hda@1+",
+					  "phys:hda@1+0",
+					  "phys:hda@1+1 1",
+					  "phys:hda@1+1s",
+					  "phys:hda1@1+1",
+					  "phys:hda@-1+1",
+					  "phys:hd1",
+					  "phys:hda@1+281474976710656",
+					  "phys:hda@281474976710656+1",
+					  "phys:hda@18446744073709551616+1"};
+	for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
+		char text[200];
+		bool blank = bad[i][strlen(bad[i]) - 1] == ' ';
+		snprintf(text, sizeof(text), VM_HEAD "disk1 = %s%s\n", bad[i], blank ? "1" : "");
+		refuse(text, 4, "disk1", "expected phys:hda, phys:hda1 or phys:hda@FIRST+COUNT, hda to hdd");
+	}
+}
+
+static void phys_whose(void **state)
+{
+	static const struct {
+		const char *a, *b;
+		bool fine;
+	} pairs[] = {
+	    {"phys:hda", "phys:hda", false},          {"phys:hda", "phys:hdb", true},
+	    {"phys:hda", "phys:hda1", false},         {"phys:hda1", "phys:hda", false},
+	    {"phys:hda1", "phys:hda1", false},        {"phys:hda1", "phys:hda2", true},
+	    {"phys:hda", "phys:hda@5+1", false},      {"phys:hda@5+5", "phys:hda@10+5", true},
+	    {"phys:hda@10+5", "phys:hda@5+5", true},  {"phys:hda@5+6", "phys:hda@10+5", false},
+	    {"phys:hda@10+5", "phys:hda@5+6", false}, {"phys:hda@10+5", "phys:hda@11+1", false},
+	    {"phys:hda@10+5", "phys:hda1", true}, /* the machine will tell */
+	    {"phys:hda, ro", "phys:hda, ro", true},
+	};
+	char text[300];
+	(void)state;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(pairs); i++) {
+		snprintf(text, sizeof(text), VM_HEAD "disk1 = %s\ndisk2 = %s\n", pairs[i].a, pairs[i].b);
+		if (pairs[i].fine)
+			accept(text);
+		else
+			refuse(text, 4, "disk1", "is disk2 of [vm a] as well, or a part of it: expected ro");
+		snprintf(text, sizeof(text),
+			 VM_HEAD "disk1 = %s, ro\n[vm b]\nkernel = k\nmemory = 3\ndisk4 = %s\n", pairs[i].a,
+			 pairs[i].b);
+		if (pairs[i].fine)
+			accept(text);
+		else
+			refuse(text, 8, "disk4", "is disk1 of [vm a] as well");
+	}
+	refuse(VM_HEAD "disk1 = phys:hda1\ncount = 2\n", 4, "disk1", "2 VMs cannot write to one disk");
+	accept(VM_HEAD "disk1 = phys:hda1, ro\ncount = 2\n");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(words),
-	    cmocka_unit_test(whose_it_is),
-	    cmocka_unit_test(null_disks),
+	    cmocka_unit_test(words),      cmocka_unit_test(whose_it_is), cmocka_unit_test(null_disks),
+	    cmocka_unit_test(phys_disks), cmocka_unit_test(phys_whose),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
