@@ -3,27 +3,42 @@
 #include "entry.h"
 #include "gmem.h"
 
-/* The byte at gpa, which is RAM, if its page has a frame. */
-static u8 *byte_find(const struct gmem *m, gpa_t gpa)
+/* The byte at gpa, which is RAM, if its page has a frame; the size of the page. */
+static u8 *sized_find(const struct gmem *m, gpa_t gpa, u64 *size)
 {
 	struct epte_walk w = epte_walk(m->ept, gpa);
 
 	if (!epte_is_leaf(w.value))
 		return NULL;
-	return (u8 *)phys_to_virt(w.value & EPTE_ADDR) + (gpa & (level_size(w.level) - 1));
+	*size = level_size(w.level);
+	return (u8 *)phys_to_virt(w.value & EPTE_ADDR) + (gpa & (*size - 1));
 }
 
-void *gmem_ptr(struct gmem *m, gpa_t gpa, size_t n)
+static u8 *byte_find(const struct gmem *m, gpa_t gpa)
+{
+	u64 size;
+
+	return sized_find(m, gpa, &size);
+}
+
+static u8 *sized_ptr(struct gmem *m, gpa_t gpa, size_t n, u64 *size)
 {
 	u8 *p;
 
 	/* Slots are whole pages, so the first byte answers for all. */
 	if (n - 1 >= PAGE_SIZE - gpa % PAGE_SIZE || !gmem_slot_of(m, gpa))
 		return NULL;
-	p = byte_find(m, gpa);
+	p = sized_find(m, gpa, size);
 	if (!p && gmem_populate(m, gpa) == 0)
-		p = byte_find(m, gpa);
+		p = sized_find(m, gpa, size);
 	return p;
+}
+
+void *gmem_ptr(struct gmem *m, gpa_t gpa, size_t n)
+{
+	u64 size;
+
+	return sized_ptr(m, gpa, n, &size);
 }
 
 /* True when all n bytes are RAM that none of the flags forbids. */
@@ -122,25 +137,48 @@ void gmem_tlb_reset(struct gmem_tlb *t)
 {
 	t->gen = 0;
 	t->writable = 0;
-	for (unsigned i = 0; i < GMEM_TLB_ENTRIES; i++)
-		t->entry[i].page = GMEM_TLB_EMPTY;
+	/* A page of the next entry: what is looked for here is never it. */
+	for (u64 i = 0; i < GMEM_TLB_ENTRIES; i++)
+		t->entry[i].page = (i + 1) * PAGE_SIZE;
+	for (u64 i = 0; i < GMEM_TLB_LARGE; i++)
+		t->large[i].page = (i + 1) * GMEM_LARGE;
+}
+
+static inline void *tlb_enter(struct gmem_tlb *t, gpa_t gpa, u8 *p)
+{
+	struct gmem_tlb_entry *slot = &t->entry[(gpa >> PAGE_SHIFT) % GMEM_TLB_ENTRIES];
+
+	slot->page = ALIGN_DOWN(gpa, PAGE_SIZE);
+	slot->host = p - gpa % PAGE_SIZE;
+	t->writable &= ~(u32)BIT((gpa >> PAGE_SHIFT) % GMEM_TLB_ENTRIES);
+	return p;
 }
 
 /* The generation is read before the tables: a page unmapped meanwhile is forgotten at the next use. */
-void *gmem_tlb_fill(struct gmem *m, struct gmem_tlb *t, gpa_t gpa, size_t n)
+static void *tlb_walk(struct gmem *m, struct gmem_tlb *t, gpa_t gpa, size_t n, u64 gen)
 {
-	struct gmem_tlb_entry *slot = &t->entry[(gpa >> PAGE_SHIFT) % GMEM_TLB_ENTRIES];
-	u64 gen = __atomic_load_n(&m->ept->flush_gen, __ATOMIC_ACQUIRE);
-	u8 *p = gmem_ptr(m, gpa, n);
+	u64 size = 0;
+	u8 *p = sized_ptr(m, gpa, n, &size);
 
 	if (t->gen != gen) {
 		gmem_tlb_reset(t);
 		t->gen = gen;
 	}
-	if (p) {
-		slot->page = ALIGN_DOWN(gpa, PAGE_SIZE);
-		slot->host = p - gpa % PAGE_SIZE;
-		t->writable &= ~(u32)BIT((gpa >> PAGE_SHIFT) % GMEM_TLB_ENTRIES);
-	}
-	return p;
+	if (!p)
+		return NULL;
+	if (size >= GMEM_LARGE)
+		t->large[gpa / GMEM_LARGE % GMEM_TLB_LARGE] =
+		    (struct gmem_tlb_entry){ALIGN_DOWN(gpa, GMEM_LARGE), p - gpa % GMEM_LARGE};
+	return tlb_enter(t, gpa, p);
+}
+
+void *gmem_tlb_fill(struct gmem *m, struct gmem_tlb *t, gpa_t gpa, size_t n)
+{
+	u64 gen = __atomic_load_n(&m->ept->flush_gen, __ATOMIC_ACQUIRE);
+	const struct gmem_tlb_entry *large = &t->large[gpa / GMEM_LARGE % GMEM_TLB_LARGE];
+	u64 offset = gpa ^ large->page;
+
+	if (likely(offset < GMEM_LARGE && t->gen == gen && n - 1 < PAGE_SIZE - gpa % PAGE_SIZE))
+		return tlb_enter(t, gpa, large->host + offset);
+	return tlb_walk(m, t, gpa, n, gen);
 }

@@ -276,7 +276,7 @@ static inline u64 memo_flags(const struct gwalk_in *in, u32 access)
 static void memo_fill(struct gwalk_memo *memo, const struct walk *w, u64 flush_gen,
 		      const struct gwalk_out *out)
 {
-	memo->gpa = GMEM_TLB_EMPTY;
+	memo->gpa = GWALK_EMPTY;
 	for (unsigned i = 0; i < MAX_LEVELS; i++) {
 		unsigned from = MIN(i, w->n - 1);
 		if (!w->entry[from].ptr)
@@ -323,7 +323,7 @@ int gwalk_cached(struct gwalk_cache *cache, const struct gwalk_in *in, gva_t lin
 
 	/* flush_gen before the entries: it says that they are still there. */
 	if (likely(
-		in_page < PAGE_SIZE && memo->gpa != GMEM_TLB_EMPTY && memo->cr3 == in->cr3 &&
+		in_page < PAGE_SIZE && memo->gpa != GWALK_EMPTY && memo->cr3 == in->cr3 &&
 		memo->flags == memo_flags(in, access) && memo->cr0 == in->cr0 && memo->cr4 == in->cr4 &&
 		memo->efer == in->efer &&
 		memo->flush_gen == __atomic_load_n(&cache->m->ept->flush_gen, __ATOMIC_ACQUIRE) &&
@@ -340,5 +340,5 @@ void gwalk_cache_init(struct gwalk_cache *cache, struct gmem *m, struct gmem_tlb
 {
 	*cache = (struct gwalk_cache){.m = m, .tlb = tlb};
 	for (unsigned i = 0; i < GWALK_MEMOS; i++)
-		cache->memo[i].gpa = GMEM_TLB_EMPTY;
+		cache->memo[i].gpa = GWALK_EMPTY;
 }

@@ -75,13 +75,14 @@ void *gmem_ptr(struct gmem *m, gpa_t gpa, size_t n);
 /* A vCPU's memory of gmem_ptr() results: a few pages, forgotten when flush_gen changes. Only its
  * vCPU touches it. gmem_tlb_reset() before first use. */
 #define GMEM_TLB_ENTRIES 16
-#define GMEM_TLB_EMPTY BIT(63) /* no page starts there */
+#define GMEM_TLB_LARGE 4 /* pages of 2 MiB, or parts of larger ones: looked at before the tables are */
+#define GMEM_LARGE ((u64)2 << 20)
 struct gmem_tlb {
 	u64 gen;
 	struct gmem_tlb_entry {
-		gpa_t page; /* page base, or GMEM_TLB_EMPTY */
+		gpa_t page; /* page base; of an empty one a page that does not belong there */
 		u8 *host;
-	} entry[GMEM_TLB_ENTRIES];
+	} entry[GMEM_TLB_ENTRIES], large[GMEM_TLB_LARGE];
 	u32 writable; /* bit n: the guest may write itself where entry n is; 0 where nobody has asked */
 };
 

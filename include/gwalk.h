@@ -41,6 +41,8 @@ static inline bool is_canonical(u64 linear)
 int gwalk(struct gmem *m, struct gmem_tlb *t, const struct gwalk_in *in, gva_t linear, u32 access,
 	  struct gwalk_out *out);
 
+#define GWALK_EMPTY BIT(63) /* no page starts there */
+
 /* A vCPU's memory of walks of 4-level paging, with the entries they went through. A walk is used again
  * while each of them, read anew, still holds the same: nothing that the guest does can make it stale,
  * and no invalidation is needed. */
@@ -55,7 +57,7 @@ struct gwalk_cache {
 		u64 flush_gen;
 		u64 *entry[4]; /* where each level's entry is, the last one repeated for large pages */
 		u64 value[4];
-		gpa_t gpa; /* of the 4 KiB page; GMEM_TLB_EMPTY: this memo holds nothing */
+		gpa_t gpa; /* of the 4 KiB page; GWALK_EMPTY: this memo holds nothing */
 		u64 page_size;
 	} memo[GWALK_MEMOS];
 };
@@ -68,17 +70,17 @@ int gwalk_cached(struct gwalk_cache *cache, const struct gwalk_in *in, gva_t lin
 
 /* The short way for an address that the processor itself has just translated with 4-level paging under
  * this CR3, so that only "where", not "whether", is asked: the guest-physical address, or
- * GMEM_TLB_EMPTY when the cache does not hold the walk. */
+ * GWALK_EMPTY when the cache does not hold the walk. */
 static inline gpa_t gwalk_again(const struct gwalk_cache *cache, u64 cr3, gva_t linear)
 {
 	const struct gwalk_memo *memo = &cache->memo[(linear >> PAGE_SHIFT) % GWALK_MEMOS];
 	u64 in_page = linear ^ memo->page;
 
-	if (unlikely(in_page >= PAGE_SIZE || memo->cr3 != cr3 || memo->gpa == GMEM_TLB_EMPTY ||
+	if (unlikely(in_page >= PAGE_SIZE || memo->cr3 != cr3 || memo->gpa == GWALK_EMPTY ||
 		     memo->flush_gen != __atomic_load_n(&cache->m->ept->flush_gen, __ATOMIC_ACQUIRE)))
-		return GMEM_TLB_EMPTY;
+		return GWALK_EMPTY;
 	for (unsigned i = 0; i < 4; i++)
 		if (unlikely(__atomic_load_n(memo->entry[i], __ATOMIC_RELAXED) != memo->value[i]))
-			return GMEM_TLB_EMPTY;
+			return GWALK_EMPTY;
 	return memo->gpa + in_page;
 }

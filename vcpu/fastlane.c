@@ -12,7 +12,7 @@ static inline const struct insn *fetch_again(struct vcpu *v, struct emulator *e,
 {
 	const struct insn *in;
 	gpa_t gpa = gwalk_again(&e->walks, vmread(GUEST_CR3), rip);
-	if (unlikely(gpa == GMEM_TLB_EMPTY || (gpa & (PAGE_SIZE - 1)) > PAGE_SIZE - FETCH_BYTES))
+	if (unlikely(gpa == GWALK_EMPTY || (gpa & (PAGE_SIZE - 1)) > PAGE_SIZE - FETCH_BYTES))
 		return NULL;
 	const u8 *bytes = gmem_tlb_ptr(&v->guest->mem, &v->tlb, gpa, FETCH_BYTES);
 	if (unlikely(!bytes || insn_cache_decode(&e->cache, bytes, FETCH_BYTES, 64, &in)))

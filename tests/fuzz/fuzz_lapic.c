@@ -252,7 +252,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		guest.vcpus[i] = &vcpus[i];
 		vcpus[i].guest = &guest;
 		for (unsigned n = 0; n < GMEM_TLB_ENTRIES; n++)
-			vcpus[i].tlb.entry[n].page = GMEM_TLB_EMPTY;
+			vcpus[i].tlb.entry[n].page = BIT(63);
 		REQUIRE(lapic_init(&vcpus[i].lapic, &vcpus[i], i, i == 0) == 0);
 		lapic_virtual_wire(&vcpus[i].lapic);
 	}

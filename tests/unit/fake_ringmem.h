@@ -52,7 +52,7 @@ void gmem_tlb_reset(struct gmem_tlb *t)
 {
 	memset(t, 0, sizeof(*t));
 	for (unsigned i = 0; i < GMEM_TLB_ENTRIES; i++)
-		t->entry[i].page = GMEM_TLB_EMPTY;
+		t->entry[i].page = BIT(63);
 }
 
 void *gmem_tlb_fill(struct gmem *m, struct gmem_tlb *t, gpa_t gpa, size_t n)

@@ -346,7 +346,10 @@ static void test_tlb(void **state)
 	assert_null(gmem_tlb_ptr(&mem, &tlb, 0x3000, 4097));
 	assert_null(gmem_tlb_ptr(&mem, &tlb, 0x3000, ~(size_t)0));
 	assert_null(gmem_tlb_ptr(&mem, &tlb, LOW_END, 1));
-	assert_null(gmem_tlb_ptr(&mem, &tlb, GMEM_TLB_EMPTY, 8));
+	for (u64 place = PAGE_SIZE; place; place <<= 1) /* whatever an empty entry looks like */
+		assert_ptr_equal(gmem_tlb_ptr(&mem, &tlb, place + 8, 8), gmem_ptr(&mem, place + 8, 8));
+	gmem_tlb_reset(&tlb);
+	p = gmem_tlb_ptr(&mem, &tlb, 0x3ff8, 8);
 	/* Same place in the cache, another page. */
 	q = gmem_tlb_ptr(&mem, &tlb, 0x13ff8, 8);
 	assert_ptr_not_equal(p, q);
@@ -361,6 +364,37 @@ static void test_tlb(void **state)
 	page_free(virt_to_phys(p), 0);
 	assert_non_null(gmem_tlb_ptr(&mem, &tlb, 0x6000, 8));
 	assert_ptr_equal(gmem_tlb_ptr(&mem, &tlb, 0x5000, 8), q);
+	machine_destroy();
+}
+
+/* Of a large page every part is known after the first; when it is split, none is. */
+static void test_tlb_large(void **state)
+{
+	struct gmem_tlb tlb;
+	u8 *p, *q;
+
+	(void)state;
+	machine_create(9);
+	gmem_tlb_reset(&tlb);
+	p = gmem_tlb_ptr(&mem, &tlb, HIGH + 0x3ff8, 8);
+	assert_non_null(p);
+	assert_int_equal(tlb.large[HIGH / GMEM_LARGE % GMEM_TLB_LARGE].page, HIGH);
+	assert_ptr_equal(gmem_tlb_ptr(&mem, &tlb, HIGH + 0x1ff000, 4096), p - 0x3ff8 + 0x1ff000);
+	assert_ptr_equal(gmem_tlb_ptr(&mem, &tlb, HIGH + 0x100001, 1), p - 0x3ff8 + 0x100001);
+	assert_null(gmem_tlb_ptr(&mem, &tlb, HIGH + 0x55ff9, 8));
+	assert_null(gmem_tlb_ptr(&mem, &tlb, HIGH + 0x55000, 0));
+	assert_null(gmem_tlb_ptr(&mem, &tlb, HIGH + 0x55000, 4097));
+	/* Another one in the same place, and back. */
+	q = gmem_tlb_ptr(&mem, &tlb, HIGH + 4 * GMEM_LARGE, 8);
+	assert_true(!q || q != p);
+	assert_ptr_equal(gmem_tlb_ptr(&mem, &tlb, HIGH + 0x7000, 8), p - 0x3ff8 + 0x7000);
+	/* One of its pages gets another frame. */
+	q = phys_to_virt(page_alloc(0));
+	assert_int_equal(ept_map(&ept, HIGH + 0x9000, virt_to_phys(q), PAGE_SIZE, EPT_RWX, EPT_WB), 0);
+	assert_ptr_equal(gmem_tlb_ptr(&mem, &tlb, HIGH + 0x9008, 8), q + 8);
+	assert_ptr_equal(gmem_tlb_ptr(&mem, &tlb, HIGH + 0x8008, 8), p - 0x3ff8 + 0x8008);
+	assert_int_not_equal(tlb.large[HIGH / GMEM_LARGE % GMEM_TLB_LARGE].page, HIGH);
+	page_free(virt_to_phys(p - 0x3ff8 + 0x9000), 0);
 	machine_destroy();
 }
 
@@ -456,6 +490,7 @@ int main(void)
 	    cmocka_unit_test(test_fault),
 	    cmocka_unit_test(test_hide),
 	    cmocka_unit_test(test_tlb),
+	    cmocka_unit_test(test_tlb_large),
 	    cmocka_unit_test(test_races),
 	    cmocka_unit_test(test_no_memory),
 	};

@@ -11,7 +11,7 @@ static struct lapic *setup(void)
 {
 	struct lapic *l = &board_vcpus[0].lapic;
 	for (unsigned i = 0; i < GMEM_TLB_ENTRIES; i++)
-		board_vcpus[0].tlb.entry[i].page = GMEM_TLB_EMPTY;
+		board_vcpus[0].tlb.entry[i].page = BIT(63);
 	board_word = 0;
 	board_word_gone = false;
 	assert_int_equal(lapic_pv_eoi_write(l, GPA | 1), 0);
