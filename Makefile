@@ -26,6 +26,7 @@ help:
 #: make check-config CONF=FILE   checks a socle.conf without booting it
 #: make bench-exits    instructions per kind of VM exit
 #: make bench-sched    who gets how much of the CPUs, and how late; writes build/report/sched.html (K='SCENE POLICY ...')
+#: make bench-io        what a request to a disk costs; writes build/report/report.html (QUICK=1: few points, K='WAY ...')
 #: make bench-linux    Linux in Socle beside Linux without it
 #: make clean          removes build/
 #: Missing Debian packages are installed first (scripts/deps).
@@ -124,6 +125,8 @@ bench-exits: all
 	@scripts/bench-exits --build $(B)
 bench-sched: all
 	@scripts/bench-sched --build $(B) $(if $(SECONDS),--seconds $(SECONDS)) $(K)
+bench-io: all
+	@scripts/bench-io --build $(B) $(if $(QUICK),--quick) $(K)
 bench-linux: all image
 	@scripts/bench-linux
 
@@ -137,5 +140,5 @@ check-config: $(B)/check-config
 clean:
 	rm -rf $(B)
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
-.PHONY: help all image iso run test unit boot-test soak lint bench-exits bench-sched bench-linux check-config clean
+.PHONY: help all image iso run test unit boot-test soak lint bench-exits bench-sched bench-io bench-linux check-config clean
 .DELETE_ON_ERROR:

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* io DEVICE read|write SIZE DEPTH COUNT: COUNT requests of SIZE bytes, one after the other through the
- * device, DEPTH of them at a time, past the page cache; then one line of what that took. With `testdev = yes`
- * the VM's own meters stand behind: exits and instructions of the hypervisor. COUNT 0 is what the measuring
- * takes. */
+/* io DEVICE read|write SIZE DEPTH COUNT: COUNT requests of SIZE bytes, all over the device so that the kernel
+ * cannot join them, DEPTH of them at a time, past the page cache; then one line of what that took. With
+ * `testdev = yes` the VM's own meters stand behind: exits and instructions of the hypervisor. COUNT 0 is what
+ * the measuring takes. */
 #include "sys.h"
 
 #define SYS_LSEEK 8
@@ -76,10 +76,15 @@ static noreturn void fail(const char *what, long result)
 	sys_exit(1);
 }
 
+static uint64_t place(const struct work *w, uint64_t i)
+{
+	return i * 2654435761u % w->blocks * w->size;
+}
+
 static void one_by_one(const struct work *w)
 {
 	for (uint64_t i = 0; i < w->count; i++) {
-		long at = (long)(i % w->blocks * w->size);
+		long at = (long)place(w, i);
 		long done =
 		    sys_call(w->write ? SYS_PWRITE : SYS_PREAD, w->fd, (long)w->memory, (long)w->size, at, 0);
 		if (done != (long)w->size)
@@ -98,7 +103,7 @@ static void begin(const struct work *w, uint64_t context, struct iocb *requests,
 		r->fd = (uint32_t)w->fd;
 		r->buffer = (uint64_t)(w->memory + slots[i] * w->size);
 		r->bytes = w->size;
-		r->offset = (int64_t)((first + i) % w->blocks * w->size);
+		r->offset = (int64_t)place(w, first + i);
 		list[i] = r;
 	}
 	long done = sys_call(SYS_IO_SUBMIT, (long)context, (long)n, (long)list, 0, 0);

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What bench-io measures: ways to a disk, points on each, the bars, and the price of an exit on hardware."""
+import dataclasses
+import re
+
+READ, WRITE = "read", "write"
+SIZES = (512, 4096, 65536, 1048576)
+DEPTHS = (1, 4, 32)
+QUICK = [(READ, 4096, 1), (READ, 4096, 32), (READ, 1048576, 1), (WRITE, 4096, 1)]
+INSTRUCTIONS = 60_000_000   # about so many for each point, so that what the measuring itself takes vanishes
+
+
+@dataclasses.dataclass(frozen=True)
+class Way:
+    """How a guest comes to its disk. guest: linux, or bare. words: behind the path in socle.conf. device: of Linux.
+    mode: of the bare guest. guess: instructions of a request of 4 KiB, to choose how many requests there are."""
+    name: str
+    guest: str
+    words: str
+    device: str = ""
+    mode: str = ""
+    guess: int = 20_000
+
+
+WAYS = [
+    Way("IDE, PIO", "linux", "pio", device="sdb", guess=600_000),
+    Way("IDE, DMA", "linux", "ide", device="sda", guess=60_000),
+    Way("virtio, split", "linux", "split", device="vda"),
+    Way("virtio, packed", "linux", "packed", device="vdb"),
+    Way("virtio, split, bare guest", "bare", "split", mode="virtio", guess=4_000),
+    Way("virtio, packed, bare guest", "bare", "packed", mode="packed", guess=4_000),
+]
+
+
+@dataclasses.dataclass
+class Row:
+    """Of one operation: instructions of the whole machine, of them the guest's and the hypervisor's, VM exits, and
+    these by reason. count: operations."""
+    way: str
+    op: str
+    size: int
+    depth: int
+    count: int
+    total: float
+    guest: float
+    hypervisor: float
+    exits: float
+    reasons: dict
+
+    def key(self):
+        return self.way, self.op, self.size, self.depth
+
+    def cycles(self, cost):
+        """By the model: an instruction a cycle, and each exit and entry its price."""
+        return self.total + self.exits * cost
+
+
+# Cycles of an exit and the entry behind it, beyond the instructions that Bochs counts.
+MODELS = {
+    "bare metal": (2_000, "direct cost of an exit on a Xeon X5570: A. Landau, M. Ben-Yehuda, A. Gordon, SplitX, WIOV 2011, table 1"),
+    "nested": (20_000, "an assumption, ten times that: each exit of the inner guest makes the outer hypervisor emulate "
+                       "entry and exit; measure your own with --nested"),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Bar:
+    """What is asked of a figure: figure(row), or figure(row, rows) of all rows by key."""
+    what: str
+    point: tuple
+    figure: object
+    most: float
+    aim: float = None
+
+
+def total(row, _rows):
+    return row.total
+
+
+def hypervisor(row, _rows):
+    return row.hypervisor
+
+
+def exits(row, _rows):
+    return row.exits
+
+
+def exits_of_pio(row, rows):
+    """How often the exits of PIO stand for one of virtio, upside down: at most 1 / 50."""
+    pio = rows.get(("IDE, PIO",) + row.key()[1:])
+    return row.exits / pio.exits if pio and pio.exits else None
+
+
+BARS = [
+    Bar("4 KiB read, virtio, Linux: whole machine", ("virtio, split", READ, 4096, 1), total, 20_000, 12_000),
+    Bar("4 KiB read, IDE with DMA, Linux: whole machine", ("IDE, DMA", READ, 4096, 1), total, 80_000, 40_000),
+    Bar("1 MiB read, virtio, Linux: whole machine", ("virtio, split", READ, 1048576, 1), total, 300_000),
+    Bar("4 KiB read, depth 1, virtio: exits", ("virtio, split", READ, 4096, 1), exits, 2),
+    Bar("4 KiB read, depth 1, virtio: hypervisor", ("virtio, split", READ, 4096, 1), hypervisor, 3_000),
+    Bar("4 KiB read, depth 32, virtio: exits", ("virtio, split", READ, 4096, 32), exits, 0.2),
+    Bar("4 KiB read, exits of virtio to those of PIO", ("virtio, split", READ, 4096, 1), exits_of_pio, 1 / 50),
+]
+# QEMU 7.2 with KVM in the same emulator, whole machine (docs/benchmarks.md).
+PEERS = {("virtio, split", READ, 4096, 1): 85_074, ("IDE, DMA", READ, 4096, 1): 358_745,
+         ("virtio, split", WRITE, 4096, 1): 83_527, ("IDE, DMA", WRITE, 4096, 1): 341_864,
+         ("virtio, split", READ, 65536, 1): 132_280, ("IDE, DMA", READ, 65536, 1): 393_551,
+         ("virtio, split", WRITE, 65536, 1): 133_551, ("IDE, DMA", WRITE, 65536, 1): 400_408,
+         ("virtio, split", READ, 1048576, 1): 927_785, ("IDE, DMA", READ, 1048576, 1): 1_550_213,
+         ("virtio, split", WRITE, 1048576, 1): 865_156, ("IDE, DMA", WRITE, 1048576, 1): 1_613_649}
+
+
+def points(quick):
+    if quick:
+        return QUICK
+    return [(op, size, depth) for op in (READ, WRITE) for size in SIZES for depth in DEPTHS]
+
+
+def count(way, size, quick):
+    """How many requests of that size."""
+    each = way.guess * (1 + size / 16384)
+    return max(16, int(INSTRUCTIONS / (4 if quick else 1) / each))
+
+
+# ---- what the guests say ----
+LINUX = re.compile(r"IO count (\d+) ticks (\d+) (exits .*)")
+REASONS = ("interrupts", "hlt", "vmcall", "ports", "violations", "msrs", "timer")
+
+
+def linux_meters(text):
+    """{name: number} of the last line of io."""
+    found = LINUX.findall(text)
+    if not found:
+        return None
+    n, ticks, rest = found[-1]
+    words = rest.split()
+    return dict(zip(words[::2], map(int, words[1::2])), count=int(n), ticks=int(ticks))
+
+
+def linux_row(way, point, meters, empty):
+    """empty: what measuring nothing gave, which every measurement holds."""
+    n = meters["count"]
+    def each(name):
+        return max(0, meters[name] - empty.get(name, 0)) / n
+    hypervisor_each = each("hypervisor") + each("billed")
+    return Row(way.name, *point, n, each("ticks"), each("ticks") - hypervisor_each, hypervisor_each, each("exits"),
+               {r: round(each(r), 4) for r in REASONS if meters[r] > empty.get(r, 0)})
+
+
+BARE = re.compile(r"DISK mode=(\S+) op=(\S+) size=(\d+) depth=(\d+) ops=(\d+) ticks=(\d+) hypervisor=(\d+) "
+                  r"interrupts=(\d+) exits=(\d+)(.*)")
+
+
+def bare_rows(way, text):
+    rows = []
+    for _mode, op, size, depth, n, ticks, hyp, _irqs, all_exits, rest in BARE.findall(text):
+        n, ticks, hyp = int(n), int(ticks), int(hyp)
+        reasons = {k: round(int(v) / n, 4) for k, v in (w.split("=") for w in rest.split())}
+        rows.append(Row(way.name, op, int(size), int(depth), n, ticks / n, (ticks - hyp) / n, hyp / n,
+                        int(all_exits) / n, reasons))
+    return rows

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What bench-io makes of what guests say: figures, bars, report (M26). No emulator."""
+import csv
+import html.parser
+import json
+import os
+import sys
+
+from conftest import TOP
+
+sys.path.insert(0, os.path.join(TOP, "scripts"))
+import io_report                                                                                  # noqa: E402
+from io_scenes import BARS, MODELS, WAYS, bare_rows, count, linux_meters, linux_row, points       # noqa: E402
+
+METERS = "exits %d guest 900 hypervisor %d billed %d interrupts 3 hlt 0 vmcall 0 ports %d violations 0 msrs 0 timer 2"
+EMPTY = "IO count 0 ticks 10 " + METERS % (33, 70, 0, 33)
+FULL = "noise\nIO count 100 ticks 1800010 " + METERS % (233, 300070, 1000, 133)
+WAY = {way.name: way for way in WAYS}
+
+
+def rows():
+    found = []
+    for name, exits in (("virtio, split", 233), ("IDE, PIO", 50033)):
+        full = linux_meters(FULL.replace("exits 233", "exits %d" % exits))
+        found += [linux_row(WAY[name], p, full, linux_meters(EMPTY)) for p in points(True)]
+    return found
+
+
+def test_linux_figures():
+    row = linux_row(WAY["virtio, split"], ("read", 4096, 1), linux_meters(FULL), linux_meters(EMPTY))
+    assert (row.count, row.total, row.hypervisor, row.guest, row.exits) == (100, 18000, 3010, 14990, 2)
+    assert row.reasons["ports"] == 1 and "hlt" not in row.reasons
+    assert row.cycles(2000) == 18000 + 2 * 2000
+    assert linux_meters("io: read failed: 5") is None
+
+
+def test_bare_figures():
+    text = "a| DISK mode=virtio op=read size=512 depth=4 ops=1000 ticks=3616000 hypervisor=3168000 interrupts=1000 " \
+           "exits=2001 io=1000 hlt=1001\n"
+    row, = bare_rows(WAY["virtio, split, bare guest"], text)
+    assert row.key() == ("virtio, split, bare guest", "read", 512, 4)
+    assert (row.total, row.guest, row.hypervisor, row.exits) == (3616, 448, 3168, 2.001)
+    assert row.reasons == {"io": 1, "hlt": 1.001}
+
+
+def test_bars_are_judged():
+    verdicts = {bar.what: ok for bar, _got, ok in io_report.judge(rows())}
+    assert verdicts["4 KiB read, virtio, Linux: whole machine"] is True
+    assert verdicts["4 KiB read, depth 1, virtio: hypervisor"] is False      # 3,010
+    assert verdicts["4 KiB read, exits of virtio to those of PIO"] is True   # 2 to 500
+    assert verdicts["4 KiB read, IDE with DMA, Linux: whole machine"] is None
+    assert {bar.point[0] for bar in BARS} <= set(WAY)
+
+
+def test_every_point_has_enough_requests():
+    for way in WAYS:
+        for quick in (False, True):
+            assert all(count(way, size, quick) >= 16 for _op, size, _depth in points(quick))
+    assert len(points(False)) == len(set(points(False))) == 24 and set(points(True)) <= set(points(False))
+
+
+class Checker(html.parser.HTMLParser):
+    """Tags are closed in their order, those that must be."""
+    FREE = {"meta", "rect", "tr", "th", "td", "li", "html"}
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.count = [], 0
+
+    def handle_starttag(self, tag, attrs):
+        self.count += 1
+        if tag not in self.FREE:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        if tag not in self.FREE:
+            assert self.open.pop() == tag
+
+
+def test_report(tmp_path):
+    page = io_report.write(str(tmp_path), rows(), {name: cost for name, (cost, _source) in MODELS.items()})
+    with open(page, encoding="utf-8") as f:
+        text = f.read()
+    checker = Checker()
+    checker.feed(text)
+    assert not checker.open and checker.count > 100
+    assert "SplitX" in text and "missed" in text and "http" not in text and "<script" not in text
+    assert len(json.loads((tmp_path / "results.json").read_text())) == 8
+    with open(tmp_path / "results.csv", newline="", encoding="utf-8") as f:
+        table = list(csv.DictReader(f))
+    assert table[0]["way"] == "virtio, split" and float(table[0]["instructions"]) == 18000
+    assert float(table[0]["cycles, bare metal"]) == 18000 + 2 * MODELS["bare metal"][0]
