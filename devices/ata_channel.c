@@ -148,11 +148,19 @@ static void later_set(struct ata_channel *c, bool starved)
 	timer_set(&c->later, tsc_now() + (starved ? tsc_hz() / STARVED_HZ : 0));
 }
 
+/* Who ends the channel waits for run_later(), which comes without the lock. */
+static void will_arm(struct ata_channel *c, bool more)
+{
+	if (more)
+		__atomic_fetch_add(&c->arming, 1, __ATOMIC_RELAXED);
+}
+
 static void run_later(struct ata_channel *c, bool starved)
 {
 	spin_lock(&c->later_lock);
 	later_set(c, starved);
 	spin_unlock(&c->later_lock);
+	__atomic_fetch_sub(&c->arming, 1, __ATOMIC_RELEASE);
 }
 
 void ata_run(struct ata_channel *c)
@@ -162,6 +170,7 @@ void ata_run(struct ata_channel *c)
 	spin_lock(&c->lock);
 	more = pump(c);
 	starved = c->starved;
+	will_arm(c, more);
 	spin_unlock(&c->lock);
 	if (more)
 		run_later(c, starved);
@@ -194,6 +203,7 @@ static void complete(struct block_request *r, enum block_status status)
 		more = ata_is_pending(c);
 	}
 	starved = c->starved;
+	will_arm(c, more);
 	spin_unlock(&c->lock);
 	if (more)
 		run_later(c, starved);
@@ -238,7 +248,7 @@ void ata_channel_stop(struct ata_channel *c)
 	do {
 		spin_lock(&c->lock);
 		ata_drop(c);
-		busy = c->in_flight || c->pumping;
+		busy = c->in_flight || c->pumping || __atomic_load_n(&c->arming, __ATOMIC_ACQUIRE);
 		spin_unlock(&c->lock);
 		if (busy)
 			cpu_poll_interrupts();

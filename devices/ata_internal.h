@@ -111,6 +111,7 @@ struct ata_channel {
 	enum block_status answer;
 	struct block_request request;
 	struct spinlock later_lock;
+	u32 arming;         /* CPUs that are about to set it; atomic, raised with the channel's lock held */
 	struct timer later; /* goes on where a turn ended, with later_lock held */
 
 	/* The bus master. */
