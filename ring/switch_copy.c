@@ -2,6 +2,8 @@
 /* Bytes in pieces: copied, skipped, summed. */
 #include "switch.h"
 
+#include "checksum.h"
+
 static void step(struct net_cursor *c, u32 n)
 {
 	c->done += n;
@@ -42,29 +44,13 @@ static u64 fold(u64 sum)
 	return sum;
 }
 
-/* Of one piece that begins at an even byte. */
-static u64 sum_piece(const u8 *p, u32 n)
-{
-	u64 sum = 0;
-
-	for (u32 word; n >= 4; p += 4, n -= 4) {
-		memcpy(&word, p, 4);
-		sum += word;
-	}
-	if (n >= 2)
-		sum += (u64)p[0] | (u64)p[1] << 8;
-	if (n & 1)
-		sum += p[n - 1];
-	return fold(sum);
-}
-
 u16 net_sum(struct net_cursor from, u32 length)
 {
 	u64 sum = 0;
 
 	for (u32 at = 0; at < length && from.left;) {
 		u32 n = MIN(length - at, from.piece->length - from.done);
-		u64 part = sum_piece(from.piece->base + from.done, n);
+		u64 part = checksum(from.piece, from.done, n);
 
 		/* Behind an odd number of bytes its own are the other halves of the words. */
 		sum += at & 1 ? (part >> 8 | part << 8) & 0xffff : part;
