@@ -145,7 +145,6 @@ static void breaks_while_it_runs(void **state)
 {
 	u64 word = 1;
 
-	(void)state;
 	assert_null(entropy_test());
 	for (unsigned i = 0; i < 1000; i++)
 		assert_int_equal(entropy_get(&word), 0);
@@ -153,6 +152,15 @@ static void breaks_while_it_runs(void **state)
 	assert_int_equal(entropy_get(&word), ERR_NOTSUP);
 	assert_int_equal(word, 0);
 	assert_int_equal(entropy_get(&word), ERR_NOTSUP);
+	/* All zeros or all ones, once. */
+	for (u64 which = 0; which < 2; which++) {
+		setup(state);
+		assert_null(entropy_test());
+		fake_random = bad;
+		counter = which << 32;
+		assert_int_equal(entropy_get(&word), ERR_NOTSUP);
+		assert_int_equal(word, 0);
+	}
 }
 
 int main(void)
