@@ -6,31 +6,35 @@ LCFLAGS := -std=gnu17 -Os -g0 -ffreestanding -fno-builtin -nostdlib -static -fno
 LTESTS := $(wildcard guests/linux/tests/*)
 # In the order in which they have to be loaded.
 LMODULES := button evdev virtio_ring virtio virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci virtio_blk virtio_console virtio-rng
-# For those guests that have IDE disks; the others need not unpack them.
+# For those guests that have IDE disks, or a network; the others need not unpack them.
 LMODULES_ATA := scsi_common scsi_mod sd_mod libata ata_piix
+LMODULES_NET := failover net_failover virtio_net
 LFILES := $(L)/init=/init $(L)/measure=/bin/measure $(L)/kerneltext=/bin/kerneltext $(L)/forks=/bin/forks $(L)/io=/bin/io \
 	guests/linux/rc=/etc/rc guests/linux/console=/etc/console guests/linux/motd=/etc/motd guests/linux/profile=/etc/profile guests/linux/power-button=/etc/acpi/PWRF/00000080 \
 	$(foreach m,$(LMODULES),$(L)/$(m).ko=/lib/modules/$(m).ko)
 LFILES_ATA := $(LFILES) $(foreach m,$(LMODULES_ATA),$(L)/$(m).ko=/lib/modules/$(m).ko)
+LFILES_NET := $(LFILES) $(foreach m,$(LMODULES_NET),$(L)/$(m).ko=/lib/modules/$(m).ko)
 
 # What make image, make run and the tests put on the boot volume when they are told nothing else.
 IMAGE_CONF ?= guests/socle.conf
 IMAGE_FILES ?= $(L)/bzImage=/boot/vmlinuz $(L)/initrd=/boot/initrd $(B)/guests/life.elf=/boot/life.elf
 
-$(L)/bzImage $(L)/busybox $(L)/manifest $(patsubst %,$(L)/%.ko,$(LMODULES) $(LMODULES_ATA)) &: guests/linux/fetch
+$(L)/bzImage $(L)/busybox $(L)/manifest $(patsubst %,$(L)/%.ko,$(LMODULES) $(LMODULES_ATA) $(LMODULES_NET)) &: guests/linux/fetch
 	@echo "  FETCH $(L)"
 	@guests/linux/fetch $(L)
 $(L)/%: guests/linux/%.c guests/linux/sys.h
 	@mkdir -p $(@D)
 	@echo "  CC    $< (Linux guest)"
 	$(CC) $(LCFLAGS) $< -o $@
-$(L)/initrd $(L)/initrd-ata: guests/linux/mkinitrd $(L)/busybox $(foreach f,$(LFILES),$(firstword $(subst =, ,$(f)))) $(LTESTS)
+$(L)/initrd $(L)/initrd-ata $(L)/initrd-net: guests/linux/mkinitrd $(L)/busybox $(foreach f,$(LFILES),$(firstword $(subst =, ,$(f)))) $(LTESTS)
 	@echo "  CPIO  $@"
 	guests/linux/mkinitrd -o $@ -b $(L)/busybox $(LINITRD:%=-f %) -d guests/linux/tests=/tests
 $(L)/initrd: LINITRD = $(LFILES)
 $(L)/initrd-ata: LINITRD = $(LFILES_ATA)
 $(L)/initrd-ata: $(LMODULES_ATA:%=$(L)/%.ko)
-guests: $(L)/bzImage $(L)/initrd $(L)/initrd-ata
+$(L)/initrd-net: LINITRD = $(LFILES_NET)
+$(L)/initrd-net: $(LMODULES_NET:%=$(L)/%.ko)
+guests: $(L)/bzImage $(L)/initrd $(L)/initrd-ata $(L)/initrd-net
 
 # The same kernel on the bare machine, for make bench-linux.
 $(L)/native.so: $(B)/loader/guests/linux/native.o
