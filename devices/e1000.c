@@ -173,4 +173,11 @@ static u64 usage(const void *nic)
 	return heap_size(nic);
 }
 
-const struct nic_type e1000_nic = {create, destroy, reset, usage};
+static struct net_port *port(void *nic)
+{
+	struct e1000 *e = nic;
+
+	return &e->port;
+}
+
+const struct nic_type e1000_nic = {create, destroy, reset, usage, port};

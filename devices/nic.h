@@ -18,6 +18,7 @@ struct nic_type {
 	void (*destroy)(void *nic);
 	void (*reset)(void *nic);
 	u64 (*usage)(const void *nic); /* bytes that it takes */
+	struct net_port *(*port)(void *nic);
 };
 
 extern const struct nic_type virtio_net_nic, e1000_nic;

@@ -432,6 +432,11 @@ void pc_bios_state(struct pc *pc)
 	ata_bios_state(pc->ata);
 }
 
+struct net_meters pc_nic_meters(const struct pc *pc, unsigned n)
+{
+	return net_port_meters(nic_types[pc->config.nics[n].model]->port(pc->nics[n]));
+}
+
 size_t pc_console_input(struct pc *pc, const u8 *buf, size_t n)
 {
 	return pc->console ? virtio_console_input(pc->console, buf, n) : uart_input(&pc->com1, buf, n);

@@ -184,4 +184,11 @@ static u64 usage(const void *nic)
 	return heap_size(nic);
 }
 
-const struct nic_type virtio_net_nic = {create, destroy, reset, usage};
+static struct net_port *port(void *nic)
+{
+	struct virtio_net *n = nic;
+
+	return &n->port;
+}
+
+const struct nic_type virtio_net_nic = {create, destroy, reset, usage, port};

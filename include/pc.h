@@ -93,6 +93,9 @@ void pc_reset(struct pc *pc);
 /* After pc_create() or pc_reset(): programs PIC, PIT and CMOS as a PC BIOS leaves them for what it boots. */
 void pc_bios_state(struct pc *pc);
 
+/* What went through the n-th of its network interfaces. */
+struct net_meters pc_nic_meters(const struct pc *pc, unsigned n);
+
 /* Bytes typed for the guest: returns how many its UART or virtio console took (0..n). */
 size_t pc_console_input(struct pc *pc, const u8 *buf, size_t n);
 void pc_power_button(struct pc *pc);

@@ -258,6 +258,7 @@ static void stats_json(const struct vm *vm)
 	io_for_each(&vm->guest, region_row, &l);
 	json_close(&j, ']');
 	stats_disks(&j, vm);
+	stats_nets(&j, vm);
 	json_close(&j, '}');
 	monitor_print("\n");
 }
@@ -282,4 +283,5 @@ void command_stats(struct call *c)
 	if (!l.count)
 		monitor_print("           0  none\n");
 	stats_disks(NULL, vm);
+	stats_nets(NULL, vm);
 }

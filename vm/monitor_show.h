@@ -14,3 +14,5 @@ u64 vm_used_ms(const struct vm *vm);
 void vm_state_letters(const struct vm *vm, char letters[8]);
 /* Its disks in stats; j NULL: for people. */
 void stats_disks(struct json *j, const struct vm *vm);
+/* Its network interfaces, likewise. */
+void stats_nets(struct json *j, const struct vm *vm);

@@ -92,3 +92,8 @@ void vm_close_nets(struct vm *vm)
 		vm->bridges[i] = NULL;
 	}
 }
+
+struct net_switch *vm_bridge_switch(struct vm_bridge *b)
+{
+	return &b->bridge.sw;
+}

@@ -139,6 +139,7 @@ u64 vm_disks_usage(const struct vm *vm); /* bytes that they take: its part of wh
  * vm_close_nets() all the same, when the PC is gone. */
 int vm_open_nets(struct vm *vm, struct pc_config *cfg);
 void vm_close_nets(struct vm *vm);
+struct net_switch *vm_bridge_switch(struct vm_bridge *b);
 
 /* build.c: memory, tables, kernel, registers. */
 int vm_build(struct vm *vm);
