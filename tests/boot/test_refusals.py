@@ -35,6 +35,11 @@ def test_no_unrestricted_guest(boot):
             "this processor's VT-x has no unrestricted guest mode: one from 2010 or later is needed")
 
 
+def test_no_random_numbers(boot, guest):
+    refused(boot(VM + "rng = yes\n", {"hello.elf": guest("hello")}, cpu_model="corei7_sandy_bridge_2600k", witness=True),
+            CONF + ":4: rng: this processor has neither RDSEED nor RDRAND: expected rng = off")
+
+
 def test_vtx_locked_off(boot):
     refused(boot(VM, {"LOCK": b"x"}, witness=True),
             "VT-x is locked off by the firmware (IA32_FEATURE_CONTROL): turn it on in its setup")
