@@ -29,7 +29,7 @@ def linux(tmp_path_factory):
     names = ("boot/one.img", "boot/two.img", "boot/one.ro", "boot/four.img")
     img = booter.image(vm(more=DISKS), {**FILES, **INITRD, **dict(zip(names, told.images))})
     with emulator_slot():
-        console = Console(booter.argv(img, 1024, 1, 500, "bochs", None, ()), 240)
+        console = Console(booter.argv(img, 1024, 1, 900, "bochs", None, ()), 240)
         try:
             shell = Shell(console)
             shell.ready()
