@@ -41,6 +41,7 @@ def disks_of(console):
     console.expect(PROMPT, timeout=60)
     disks = Monitor(console).json("stats -j linux")["disks"]
     console.send("quit\r")
+    console.expect("console of linux", timeout=60)   # what is typed before is the monitor's
     return disks
 
 
