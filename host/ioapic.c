@@ -89,13 +89,10 @@ void ioapic_find(void)
 		ioapic_add(&info->ioapics[i]);
 }
 
-int irq_route_isa(unsigned isa_irq, u8 vector)
+static int route(const struct acpi_isa *isa, bool level, u8 vector)
 {
-	const struct acpi_isa *isa;
 	u32 target = cpu_get(0)->apic_id;
 
-	ASSERT(isa_irq < ACPI_NR_ISA);
-	isa = &acpi_info()->isa[isa_irq];
 	if (target > 0xff)
 		return ERR_NOTSUP; /* needs interrupt remapping */
 	for (u32 i = 0; i < nr_ioapics; i++) {
@@ -104,10 +101,25 @@ int irq_route_isa(unsigned isa_irq, u8 vector)
 		if (isa->gsi - io->gsi_base >= io->count)
 			continue;
 		entry_write(io, isa->gsi - io->gsi_base,
-			    vector | (isa->active_low ? ENTRY_ACTIVE_LOW : 0) |
-				(isa->level ? ENTRY_LEVEL : 0),
+			    vector | (isa->active_low ? ENTRY_ACTIVE_LOW : 0) | (level ? ENTRY_LEVEL : 0),
 			    target << 24);
 		return 0;
 	}
 	return ERR_NOENT;
+}
+
+int irq_route_isa(unsigned isa_irq, u8 vector)
+{
+	const struct acpi_isa *isa;
+
+	ASSERT(isa_irq < ACPI_NR_ISA);
+	isa = &acpi_info()->isa[isa_irq];
+	return route(isa, isa->level, vector);
+}
+
+int irq_route_pci(unsigned line, u8 vector)
+{
+	if (!line || line >= ACPI_NR_ISA)
+		return ERR_NOENT;
+	return route(&acpi_info()->isa[line], true, vector);
 }

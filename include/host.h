@@ -148,6 +148,9 @@ void irq_dispatch(u8 vector);
 /* NMIs are counted by their handler and told of here, where locks may be taken. */
 void irq_report_nmi(void);
 int irq_route_isa(unsigned isa_irq, u8 vector); /* IOAPIC pin of an ISA interrupt -> boot CPU */
+/* The same for a PCI function's interrupt line register, where it is the number of an ISA interrupt, as the
+ * PIIX has it; level-triggered: the handler leaves the line without a cause. */
+int irq_route_pci(unsigned line, u8 vector);
 void apic_send_ipi(u32 apic_id, u8 vector);
 /* Arms this CPU's timer interrupt (IRQ_VECTOR_TIMER) for an absolute TSC value; ~0 disarms. */
 void apic_timer_arm(u64 tsc_deadline);
