@@ -42,7 +42,8 @@ struct config_socle {
 	struct config_features features;
 	enum on_idle on_idle;
 	enum config_sched sched;
-	int log_level; /* enum log_level */
+	int log_level;                  /* enum log_level */
+	char uplink[CONFIG_BRIDGE_MAX]; /* the bridge that has the machine's network card; "": none */
 };
 
 /* A disk of the machine, or a part of it: phys:hda, phys:hda1, phys:hda@FIRST+COUNT. */

@@ -64,6 +64,7 @@ int config_check_disks(struct config_parser *p);
 
 /* ---- config_net.c ---- */
 int config_set_net(struct config_parser *p, const struct config_key *key, struct span value, void *field);
+int config_set_uplink(struct config_parser *p, const struct config_key *key, struct span value, void *field);
 /* That no two interfaces of a bridge have one address, and that there is room for all. */
 int config_check_nets(struct config_parser *p);
 

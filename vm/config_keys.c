@@ -233,6 +233,7 @@ static const struct config_key socle_keys[] = {
     {"on_idle", "poweroff or wait", set_word, words_on_idle, SOCLE(on_idle)},
     {"sched", "bvt, credit or rr", set_word, words_sched, SOCLE(sched)},
     {"log_level", "error, warn, info or debug", set_word, words_log_level, SOCLE(log_level)},
+    {"uplink", "the name of a bridge", config_set_uplink, SOCLE(uplink)},
 };
 
 #define VM(member) .offset = offsetof(struct config_vm, member)
@@ -284,7 +285,7 @@ _Static_assert(ARRAY_SIZE(vm_keys) <= CONFIG_MAX_KEYS, "lines[] too short");
 
 const struct config_key_table config_socle_keys = {
     socle_keys, ARRAY_SIZE(socle_keys), "the [socle] section",
-    "vid tpr_shadow vpid preemption_timer ept_1g ept_ad on_idle sched log_level"};
+    "vid tpr_shadow vpid preemption_timer ept_1g ept_ad on_idle sched log_level uplink"};
 const struct config_key_table config_vm_keys = {
     vm_keys, ARRAY_SIZE(vm_keys), "a [vm NAME] section",
     "count vcpus memory pages kernel initrd module diskN cmdline console rng autostart testdev hypervisor "

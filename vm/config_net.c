@@ -19,7 +19,7 @@ const char *config_net_word(enum net_model model)
 }
 
 /* ---- values ---- */
-static bool set_bridge(struct config_net *n, struct span v)
+static bool copy_bridge(char name[CONFIG_BRIDGE_MAX], struct span v)
 {
 	if (!v.n || v.n >= CONFIG_BRIDGE_MAX)
 		return false;
@@ -29,9 +29,19 @@ static bool set_bridge(struct config_net *n, struct span v)
 		    (i == 0 || !strchr("-_.", c)))
 			return false;
 	}
-	memcpy(n->bridge, v.s, v.n);
-	n->bridge[v.n] = '\0';
+	memcpy(name, v.s, v.n);
+	name[v.n] = '\0';
 	return true;
+}
+
+static bool set_bridge(struct config_net *n, struct span v)
+{
+	return copy_bridge(n->bridge, v);
+}
+
+int config_set_uplink(struct config_parser *p, const struct config_key *key, struct span value, void *field)
+{
+	return copy_bridge(field, value) ? 0 : config_fail_value(p, key, value);
 }
 
 static bool set_model(struct config_net *n, struct span v)

@@ -3,6 +3,7 @@
  * VMs are made and freed where this runs. */
 #include "host.h"
 #include "log.h"
+#include "uplink.h"
 #include "vm.h"
 
 _Static_assert(CONFIG_BRIDGE_PORTS == NET_PORTS, "what the parser allows fits");
@@ -49,6 +50,11 @@ static struct vm_bridge *find_or_make(const char *name)
 	str_copy(b->name, name, sizeof(b->name));
 	bridge_init(&b->bridge, secret(b));
 	list_insert(&vm_host.bridges, &b->node);
+	if (strcmp(name, vm_host.config.socle.uplink) == 0) {
+		b->users = 1; /* it stays */
+		if (!uplink_join(&b->bridge))
+			log_error("bridge %s has no uplink", name);
+	}
 	return b;
 }
 

@@ -1,44 +1,55 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The machine's own IDE disks, by Socle's driver, under an unmodified Debian kernel with its virtio disks (M80): a
-partition, a range of sectors, all sectors of a disk on the other channel, and the disk that Socle was started from, to
-read only. What the guest wrote is in the files behind the disks, and nothing else has changed. VMs that ask for what is
-not there, or is another's, do not start and say why."""
+"""The machine's own devices, by Socle's drivers, under an unmodified Debian kernel with its virtio modules.
+
+Disks (M80): a partition, a range of sectors, all sectors of a disk on the other channel, and the disk that Socle was
+started from, to read only. What the guest wrote is in the files behind the disks, and nothing else has changed. VMs
+that ask for what is not there, or is another's, do not start and say why.
+
+Network (M73): an interface on a bridge that has the machine's 82540EM, and behind that a tap interface in a network
+namespace, where we may make one: ping, and TCP both ways with checksums."""
 import hashlib
 import os
 import random
+import re
+import shutil
 import struct
+import subprocess
+import sys
 import types
 
 import pytest
 from conftest import BUILD, Booter, Console, emulator_slot
 from linux_machine import FILES, TROUBLE, Shell, vm
 
-MIB = 1 << 20
-SIZE = 16 * 516096
+SIZE = 6 * 516096
+BYTES = int(os.environ.get("SOCLE_UPLINK_MIB", "2")) << 20   # TCP, each way
+TAPPED = os.path.join(os.path.dirname(os.path.abspath(__file__)), "tapped.py")
 pytestmark = pytest.mark.xdist_group("phys")
-MODULES = "virtio_ring virtio virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci virtio_blk"
+MODULES = ("virtio_ring virtio virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci virtio_blk failover net_failover "
+           "virtio_net")
 LOAD = "for m in %s; do insmod /lib/modules/$m.ko || echo failed: $m; done" % MODULES
 
 # Of hdb: its second partition, and sectors behind it.
-PARTITION = (63, 4095)
-EXTENT = (4158, 4096)
-DISKS = ("disk1 = phys:hdb2, rw\ndisk2 = phys:hdb@%d+%d, packed\ndisk3 = phys:hdc@0+%d\ndisk4 = phys:hda@0+2048, ro\n" %
+PARTITION = (63, 2047)
+EXTENT = (2110, 2048)
+DISKS = ("disk1 = phys:hdb2, rw\ndisk2 = phys:hdb@%d+%d, packed\ndisk3 = phys:hdc@0+%d\ndisk4 = phys:hda@0+256, ro\n" %
          (*EXTENT, SIZE // 512))
+NET = "net1 = bridge=out, mac=52:54:00:00:00:77\n"
 WRONG = {
     "gone": ("phys:hdd", "this machine has no such disk, or no driver for it"),
     "unknown": ("phys:hdb3", "there is no such partition"),
     "blank": ("phys:hdc1, ro", "its partition table is damaged, or there is none"),
     "behind": ("phys:hdb@%d+2" % (SIZE // 512 - 1), "it ends behind the last sector of the disk"),
     "boots": ("phys:hda@4000+1", "Socle was started from this disk: expected ro"),
-    "greedy": ("phys:hdb@4157+1, ro", "overlaps disk1 of linux: expected ro, or another part"),
+    "greedy": ("phys:hdb@%d+1, ro" % (EXTENT[0] - 1), "overlaps disk1 of linux: expected ro, or another part"),
 }
 COMMANDS = {
     "small": "dd if=/dev/urandom of=/tmp/%s bs=4k count=80 2>/dev/null; dd if=/tmp/%s of=/dev/%s bs=4k seek=16 conv=fsync "
              "2>&1 | tail -n 1; sha256sum </tmp/%s",
     "direct": "dd if=/dev/%s of=/tmp/y bs=4k skip=16 count=80 iflag=direct 2>/dev/null; cmp /tmp/%s /tmp/y && echo same",
-    "large": "dd if=/dev/zero of=/dev/%s bs=1M seek=1 count=1 oflag=direct 2>/dev/null; dd if=/tmp/%s of=/dev/%s bs=512k seek=2 "
-             "conv=fsync 2>/dev/null; sync; echo 3 >/proc/sys/vm/drop_caches; dd if=/dev/%s bs=1M skip=1 count=1 iflag=direct "
-             "2>/dev/null | head -c 327680 | cmp - /tmp/%s && echo same",
+    "large": "dd if=/dev/zero of=/dev/%s bs=256k seek=2 count=1 oflag=direct 2>/dev/null; dd if=/tmp/%s of=/dev/%s bs=64k "
+             "seek=8 conv=fsync 2>/dev/null; echo 3 >/proc/sys/vm/drop_caches; dd if=/dev/%s bs=320k count=3 2>/dev/null | "
+             "dd bs=64k skip=8 count=5 iflag=fullblock 2>/dev/null | cmp - /tmp/%s && echo same",
 }
 
 
@@ -57,33 +68,57 @@ def make_disks(folder):
     return disks
 
 
+def can_tap():
+    trial = "ip link set lo up && ip tuntap add tap0 mode tap"
+    return bool(shutil.which("unshare") and shutil.which("ip")) and not subprocess.run(
+        ["unshare", "-n", "sh", "-c", trial], stderr=subprocess.DEVNULL, check=False).returncode
+
+
+def ask_disks(ask, told):
+    told.sizes = ask("cat /sys/block/vd?/size /sys/block/vd?/ro").split()
+    told.sums = [ask("sha256sum /dev/" + d).split()[0] for d in ("vda", "vdb", "vdc", "vdd")]
+    told.writes = {d: {k: ask(c.replace("%s", d)) for k, c in COMMANDS.items()} for d in ("vda", "vdb", "vdc")}
+    # Three at once, on two channels.
+    told.together = ask("for d in vda vdb vdc; do dd if=/dev/$d bs=64k iflag=direct 2>/dev/null | sha256sum >/tmp/s.$d & "
+                        "done; wait; cat /tmp/s.vda /tmp/s.vdb /tmp/s.vdc")
+    told.refused = ask("dd if=/tmp/vda of=/dev/vdd bs=4k count=1; echo status $?")
+
+
+def ask_network(ask, told):
+    told.up = ask("ip link set eth0 up && ip addr add 10.77.0.2/24 dev eth0 && echo yes")
+    told.ping = ask("ping -c 3 10.77.0.1; ping -c 3 -s 1472 10.77.0.1")
+    told.down = ask("nc 10.77.0.1 7000 </dev/null | sha256sum", 120)
+    told.file = ask("dd if=/dev/urandom of=/tmp/x bs=64k count=%d 2>/dev/null; sha256sum </tmp/x" % (BYTES >> 16), 120)
+    told.sent = ask("nc 10.77.0.1 7001 </tmp/x", 120)
+
+
 @pytest.fixture(scope="module")
 def linux(tmp_path_factory):
     folder = tmp_path_factory.mktemp("phys")
-    booter, told = Booter(folder), types.SimpleNamespace()
+    booter, told = Booter(folder), types.SimpleNamespace(tap=can_tap(), data=noise(7, BYTES))
     told.before = make_disks(folder)
-    config = vm(more=DISKS) + "".join("[vm %s]\nmemory = 16M\nkernel = hello.elf\nconsole = none\ndisk1 = %s\n" % (name, disk)
-                                      for name, (disk, _) in WRONG.items())
-    img = booter.image(config, dict(FILES, **{"hello.elf": os.path.join(BUILD, "guests/hello.elf")}))
-    told.image = open(img, "rb").read(MIB)
-    argv = booter.argv(img, 1024, 1, 240, "bochs", None,
+    (folder / "data").write_bytes(told.data)
+    config = "[socle]\nuplink = out\n" + vm(more=DISKS + NET) + "".join(
+        "[vm %s]\nmemory = 16M\nkernel = hello.elf\nconsole = none\ndisk1 = %s\n" % (name, disk)
+        for name, (disk, _) in WRONG.items())
+    img = booter.image(config, dict(FILES, **{"boot/initrd": os.path.join(BUILD, "guests/linux/initrd-net"),
+                                              "hello.elf": os.path.join(BUILD, "guests/hello.elf")}))
+    with open(img, "rb") as f:
+        told.image = f.read(256 * 512)
+    argv = booter.argv(img, 1024, 1, 500, "bochs", None,
                        [word for name in told.before for word in ("-d", "%s=%s" % (name, folder / name))])
+    if told.tap:
+        argv = ["unshare", "-n", sys.executable, TAPPED, str(folder / "data"), *argv, "--tap", "tap0"]
     with emulator_slot():
-        console = Console(argv, 200)
+        console = Console(argv, 240)
         try:
             shell = Shell(console)
-            told.boot = shell.ready(110)
-            ask = shell.ask
-            told.load = ask(LOAD)
-            told.sizes = ask("cat /sys/block/vd?/size /sys/block/vd?/ro").split()
-            told.sums = [ask("sha256sum /dev/" + d).split()[0] for d in ("vda", "vdb", "vdc")]
-            told.head = ask("head -c 1048576 /dev/vdd | sha256sum").split()[0]
-            told.writes = {d: {k: ask(c.replace("%s", d)) for k, c in COMMANDS.items()} for d in ("vda", "vdb", "vdc")}
-            # Three at once, on two channels.
-            told.together = ask("for d in vda vdb vdc; do dd if=/dev/$d bs=64k iflag=direct 2>/dev/null | sha256sum >/tmp/s.$d & "
-                                "done; wait; cat /tmp/s.vda /tmp/s.vdb /tmp/s.vdc")
-            told.refused = ask("dd if=/tmp/vda of=/dev/vdd bs=4k count=1; echo status $?")
-            told.dmesg = ask("dmesg")
+            told.boot = shell.ready()
+            told.load = shell.ask(LOAD)
+            ask_disks(shell.ask, told)
+            if told.tap:
+                ask_network(shell.ask, told)
+            told.dmesg = shell.ask("dmesg")
             told.end = shell.power_off()
         finally:
             console.close()
@@ -106,26 +141,23 @@ PLACES = {"vda": ("hdb", PARTITION), "vdb": ("hdb", EXTENT), "vdc": ("hdc", (0, 
 def test_found(linux):
     assert "hdb: " in linux.boot and "hdc: " in linux.boot
     assert "failed" not in linux.load and not TROUBLE.search(linux.dmesg), linux.dmesg
-    assert linux.sizes[:3] == [str(PARTITION[1]), str(EXTENT[1]), str(SIZE // 512)]
+    assert linux.sizes[:4] == [str(PARTITION[1]), str(EXTENT[1]), str(SIZE // 512), "256"]
     assert linux.sizes[4:] == ["0", "0", "0", "1"]
 
 
 def test_content(linux):
-    assert linux.sums == [sha(part(linux.before[disk], extent)) for disk, extent in PLACES.values()]
-    assert linux.head == sha(linux.image)
+    assert linux.sums == [sha(part(linux.before[disk], extent)) for disk, extent in PLACES.values()] + [sha(linux.image)]
 
 
 @pytest.mark.parametrize("name", PLACES)
 def test_writes(linux, name):
     told, (disk, extent) = linux.writes[name], PLACES[name]
     assert "80+0 records out" in told["small"] and "same" in told["direct"] and "same" in told["large"], told
-    now = part(linux.after[disk], extent)
-    written = now[65536:65536 + 327680]
+    now, old = part(linux.after[disk], extent), part(linux.before[disk], extent)
+    written = now[0x10000:0x60000]
     assert sha(written) in told["small"]
-    assert now[MIB:MIB + 327680] == written and now[MIB + 327680:2 * MIB] == bytes(MIB - 327680)
-    old = part(linux.before[disk], extent)
-    assert now[:65536] == old[:65536] and now[65536 + 327680:MIB] == old[65536 + 327680:MIB]
-    assert now[2 * MIB:] == old[2 * MIB:]
+    assert now[0x80000:0xd0000] == written
+    assert now[:0x10000] == old[:0x10000] and now[0x60000:0x80000] == old[0x60000:0x80000] and now[0xd0000:] == old[0xd0000:]
     assert sha(now) in linux.together
 
 
@@ -145,6 +177,22 @@ def test_refused(linux, name):
     disk, why = WRONG[name]
     line = [text for text in linux.boot.splitlines() if " %s: disk1: %s" % (name, disk.split(",")[0]) in text]
     assert len(line) == 1 and why in line[0], linux.boot
+
+
+def test_network_card(linux):
+    if linux.tap:
+        assert "network card: 82540EM, 52:54:00:12:34:56, interrupt" in linux.boot and "no uplink" not in linux.boot
+    else:
+        assert "there is no network card that Socle has a driver for" in linux.boot and "out has no uplink" in linux.boot
+
+
+def test_network(linux):
+    if not linux.tap:
+        pytest.skip("this machine lets us make no tap interface (root and /dev/net/tun are needed)")
+    assert "yes" in linux.up
+    assert re.findall(r"(\d+) packets transmitted, (\d+) packets received", linux.ping) == [("3", "3")] * 2, linux.ping
+    assert sha(linux.data) in linux.down
+    assert len(linux.file.split()[0]) == 64 and linux.file.split()[0] in linux.sent
 
 
 def test_end(linux):

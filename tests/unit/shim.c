@@ -11,6 +11,7 @@
 #include "host.h"
 #include "include/fake_cpu.h"
 #include "log.h"
+#include "nic.h"
 
 #define WEAK __attribute__((weak))
 
@@ -240,4 +241,35 @@ WEAK void disk_on_busy(void (*fn)(void))
 WEAK bool disk_check(void)
 {
 	return false;
+}
+
+/* No network card; as with disks. */
+WEAK int nic_open(const struct nic_user *user, u8 address[6])
+{
+	(void)user, (void)address;
+	return ERR_NOENT;
+}
+
+WEAK int nic_start(void)
+{
+	return ERR_NOTSUP;
+}
+
+WEAK u8 *nic_room(void)
+{
+	return NULL;
+}
+
+WEAK void nic_send(u32 length)
+{
+	(void)length;
+}
+
+WEAK void nic_flush(void)
+{
+}
+
+WEAK void nic_give_back(unsigned slot)
+{
+	(void)slot;
 }

@@ -168,6 +168,11 @@ static void test_bad_values(void **state)
 	refuse("[socle]\nvid = \x01\n", 2, "", "control character 0x01 in column 7");
 	refuse("[socle]\nvid = \xc3\xbc\n", 2, "vid", "bad value \"\?\?\": expected auto, on or off");
 	refuse("[socle]\non_idle = sleep\n", 2, "on_idle", "expected poweroff or wait");
+	refuse("[socle]\nuplink = \n", 2, "uplink", "value missing: expected the name of a bridge");
+	refuse("[socle]\nuplink = a b\n", 2, "uplink", "bad value \"a b\": expected the name of a bridge");
+	refuse("[socle]\nuplink = sixteencharacters\n", 2, "uplink", "expected the name of a bridge");
+	accept("[socle]\nuplink = lan-2.x\n" VM_HEAD);
+	assert_string_equal(c.socle.uplink, "lan-2.x");
 	refuse("[socle]\nlog_level = 3\n", 2, "log_level", "expected error, warn, info or debug");
 	refuse(VM_HEAD "pages = 8k\n", 4, "pages", "bad value \"8k\": expected 4k, 2M or 1G");
 	refuse(VM_HEAD "console = vga\n", 4, "console", "expected serial, virtio or none");
