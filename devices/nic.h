@@ -4,11 +4,17 @@
 
 #include "bridge.h"
 #include "pci.h"
+#include "pv_bus.h"
 
 struct nic_setup {
 	struct bridge_nic port;
 	bool packed;               /* virtio: offer packed rings */
 	struct sched_group *group; /* who pays for what is put off */
+	/* Behind Socle rings: see pv_disk.h. */
+	struct pv_bus *pv;
+	const char *id;
+	void (*event)(void *opaque, u32 number);
+	void *opaque;
 };
 
 struct nic_type {
@@ -22,3 +28,4 @@ struct nic_type {
 };
 
 extern const struct nic_type virtio_net_nic, e1000_nic;
+extern const struct nic_type pv_net_nic; /* bus and devfn mean nothing */

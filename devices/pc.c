@@ -263,6 +263,7 @@ static const struct nic_type *const nic_types[NET_MODELS] = {
     [NET_SPLIT] = &virtio_net_nic,
     [NET_PACKED] = &virtio_net_nic,
     [NET_E1000] = &e1000_nic,
+    [NET_SOCLE] = &pv_net_nic,
 };
 
 static int pc_add_nics(struct pc *pc)
@@ -271,8 +272,13 @@ static int pc_add_nics(struct pc *pc)
 
 	for (unsigned i = 0; i < cfg->nr_nics; i++) {
 		const struct pc_nic *n = &cfg->nics[i];
-		const struct nic_setup setup = {
-		    .port = n->port, .packed = n->model == NET_PACKED, .group = cfg->group};
+		const struct nic_setup setup = {.port = n->port,
+						.packed = n->model == NET_PACKED,
+						.group = cfg->group,
+						.pv = &pc->pv,
+						.id = n->id,
+						.event = cfg->event,
+						.opaque = cfg->opaque};
 		pc->nics[i] =
 		    nic_types[n->model]->create(pc->guest, &pc->pci, PCI_DEVFN(PC_NIC_SLOT + i, 0), &setup);
 		if (!pc->nics[i])

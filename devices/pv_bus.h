@@ -6,6 +6,9 @@
 
 #define PV_MAX_DEVICES 8
 
+/* Of a ring. PV_CLOSING: requests are on their way, and nothing is written into it any more. */
+enum pv_state { PV_CLOSED, PV_OPEN, PV_CLOSING };
+
 struct pv_device;
 struct pv_device_ops {
 	void (*query)(const struct pv_device *d, struct socle_device *out);

@@ -38,8 +38,6 @@ struct pv_slot {
 	struct piece few[PV_FEW];
 };
 
-enum pv_state { PV_CLOSED, PV_OPEN, PV_CLOSING };
-
 struct pv_disk {
 	struct pv_device device;
 	struct block *disk;

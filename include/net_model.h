@@ -6,5 +6,6 @@ enum net_model {
 	NET_SPLIT,  /* virtio, split virtqueues */
 	NET_PACKED, /* virtio, packed virtqueues offered too */
 	NET_E1000,  /* Intel 82540EM */
+	NET_SOCLE,  /* behind Socle rings: not on the PCI bus */
 	NET_MODELS
 };

@@ -49,6 +49,7 @@ struct pc_disk {
 /* A network interface of the guest. */
 struct pc_nic {
 	struct bridge_nic port;
+	const char *id; /* its name, where the model has one */
 	enum net_model model;
 };
 

@@ -220,7 +220,9 @@ static const struct config_range range_weight = {1, 65535}, range_cap = {0, 6400
 #define EXPECT_PATH "a path from the root of the boot volume, for example boot/vmlinuz"
 
 #define EXPECT_DISK "PATH, phys:DISK or null:SIZE[, ro or rw][, split, packed, ide, pio or socle]"
-#define EXPECT_NET "bridge=NAME, model=split or packed, mac=XX:XX:XX:XX:XX:XX, rate=10Mb/s, spoof=yes or no"
+#define EXPECT_NET                                                                                           \
+	"bridge=NAME, model=split, packed, e1000 or socle, mac=XX:XX:XX:XX:XX:XX, rate=10Mb/s, "             \
+	"spoof=yes or no"
 
 #define SOCLE(member) .offset = offsetof(struct config_socle, member)
 static const struct config_key socle_keys[] = {

@@ -11,6 +11,7 @@ static const char *const model_words[NET_MODELS] = {
     [NET_SPLIT] = "split",
     [NET_PACKED] = "packed",
     [NET_E1000] = "e1000",
+    [NET_SOCLE] = "socle",
 };
 
 const char *config_net_word(enum net_model model)
@@ -206,6 +207,16 @@ static int check_room(struct config_parser *p, const struct config_vm *vm, unsig
 		   : 0;
 }
 
+static int check_model(struct config_parser *p, const struct config_vm *vm, unsigned i)
+{
+	const char key[] = {'n', 'e', 't', (char)('1' + i), 0};
+
+	if (vm->nets[i].model != NET_SOCLE || vm->hypervisor_cpuid)
+		return 0;
+	p->line = config_key_line(vm, key);
+	return config_fail(p, key, "model=socle needs hypervisor = on: it is reached by VMCALL");
+}
+
 int config_check_nets(struct config_parser *p)
 {
 	int err = 0;
@@ -215,7 +226,8 @@ int config_check_nets(struct config_parser *p)
 			const struct config_vm *vm = &p->config->vms[v];
 			if (!vm->nets[i].bridge[0])
 				continue;
-			err = check_mac(p, vm, i);
+			err = check_model(p, vm, i);
+			err = err ? err : check_mac(p, vm, i);
 			err = err ? err : check_room(p, vm, i);
 		}
 	return err;

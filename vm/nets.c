@@ -69,6 +69,8 @@ static void leave(struct vm_bridge *b)
 
 int vm_open_nets(struct vm *vm, struct pc_config *cfg)
 {
+	static const char *const ids[CONFIG_MAX_NETS] = {"net1", "net2", "net3", "net4"};
+
 	for (unsigned i = 0; i < CONFIG_MAX_NETS; i++) {
 		const struct config_net *n = &vm->config->nets[i];
 		struct pc_nic *nic = &cfg->nics[cfg->nr_nics];
@@ -80,6 +82,7 @@ int vm_open_nets(struct vm *vm, struct pc_config *cfg)
 			return ERR_NOMEM;
 		}
 		vm->bridges[i]->users++;
+		nic->id = ids[i];
 		nic->model = n->model;
 		nic->port = (struct bridge_nic){.bridge = &vm->bridges[i]->bridge,
 						.flags = n->spoof ? 0 : NET_ANTI_SPOOF,

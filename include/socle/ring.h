@@ -117,7 +117,9 @@ struct socle_ring {
 #define SOCLE_RING_FLUSH 3u   /* every write that was answered before it was made is on the medium */
 #define SOCLE_RING_DISCARD 4u /* `length` is in sectors here, and there is no address */
 #define SOCLE_RING_ZERO 5u    /* likewise */
-/* Of a transmit ring: one frame, without its checksum. Of a receive ring: room for one. */
+/* Of a transmit ring: one frame, without its checksum; answered when it needs its memory no more, delivered
+ * or not. Of a receive ring: room for one frame, taken in the order of the ring; a frame that the next one
+ * has no room for is dropped. A receive ring needs no doorbell. */
 #define SOCLE_RING_SEND 6u
 #define SOCLE_RING_RECEIVE 7u
 

@@ -18,7 +18,8 @@ MIB = 1 << 20
 
 # More that a guest's configuration needs.
 KEYS = {"smp": "vcpus = 4\n",
-        "pvring": "disk1 = boot/pv.img, socle\ndisk2 = null:64M, socle\ndisk3 = boot/pv.ro, socle, ro\n"}
+        "pvring": "disk1 = boot/pv.img, socle\ndisk2 = null:64M, socle\ndisk3 = boot/pv.ro, socle, ro\n"
+                  "net1 = bridge=pv, model=socle\nnet2 = bridge=pv, model=socle\n"}
 # And more files. Word i of these disks is i.
 NUMBERS = struct.pack("<%dI" % MIB, *range(MIB))
 FILES = {"pvring": {"boot/pv.img": NUMBERS, "boot/pv.ro": NUMBERS[:MIB]}}

@@ -35,6 +35,8 @@ static void words(void **state)
 			refuse(text, 4, "net2", "bad value");
 		assert_true(!word || c.vms[0].nets[1].model == i);
 	}
+	refuse(VM_HEAD "net2 = model=socle\nhypervisor = off\n", 4, "net2",
+	       "model=socle needs hypervisor = on");
 }
 
 static void rates(void **state)

@@ -12,6 +12,7 @@
 
 static struct socle_event_page *page;
 static struct disk *disks[SOCLE_EVENTS]; /* by event */
+volatile u32 event_upcalls[SOCLE_EVENTS];
 
 static void upcall(struct regs *r)
 {
@@ -20,12 +21,14 @@ static void upcall(struct regs *r)
 	(void)r;
 	apic_eoi();
 	socle_event_begin(page, 0);
-	while ((n = socle_event_next(page)) != 0)
+	while ((n = socle_event_next(page)) != 0) {
+		event_upcalls[n]++;
 		if (disks[n])
 			disks[n]->upcalls++;
+	}
 }
 
-static bool events_begin(void)
+bool events_begin(void)
 {
 	if (page)
 		return true;
@@ -40,19 +43,24 @@ static bool can_ring(void)
 	return hypercall_present() && cpuid(SOCLE_CPUID_VERSION, 0).ebx & SOCLE_FEATURE_RING;
 }
 
+bool device_find(const char *name, u32 *number, struct socle_device *info)
+{
+	static struct socle_device found __attribute__((aligned(64)));
+
+	for (u32 n = 0; can_ring() && hypercall(SOCLE_CALL_DEVICE_QUERY, n, (u64)&found) == 0; n++)
+		if (strcmp(found.name, name) == 0) {
+			*number = n;
+			*info = found;
+			return true;
+		}
+	test_skip("no such device behind a Socle ring");
+	return false;
+}
+
 bool disk_find(struct disk *d, const char *name)
 {
-	static struct socle_device info __attribute__((aligned(64)));
-
-	for (u32 n = 0; can_ring() && hypercall(SOCLE_CALL_DEVICE_QUERY, n, (u64)&info) == 0; n++) {
-		if (info.kind != SOCLE_DEVICE_DISK || strcmp(info.name, name))
-			continue;
-		d->number = n;
-		d->info = info;
-		return events_begin();
-	}
-	test_skip("no such disk behind a Socle ring");
-	return false;
+	return device_find(name, &d->number, &d->info) &&
+	       expect_eq(d->info.kind, SOCLE_DEVICE_DISK, "kind") && events_begin();
 }
 
 i64 disk_open(struct disk *d, u32 size, u64 offset)

@@ -35,6 +35,12 @@ struct disk {
 	u64 doorbells;
 };
 
+/* Upcalls for events, once; and how many each has had. */
+bool events_begin(void);
+extern volatile u32 event_upcalls[SOCLE_EVENTS];
+/* Finds a device by its name; false: there is none. */
+bool device_find(const char *name, u32 *number, struct socle_device *info);
+
 /* Finds a disk by its name. False, with the test skipped: there is none. */
 bool disk_find(struct disk *d, const char *name);
 /* Its ring, zeroed, of so many slots, at an offset into its pages (a multiple of 128), with an event. */
@@ -57,5 +63,8 @@ void bad_requests_test(void);
 void own_ring_test(void);
 void teardown_test(void);
 void bad_calls_test(void);
+/* net.c */
+void net_test(void);
+void net_hostile_test(void);
 /* cost.c */
 void cost_test(void);

@@ -340,6 +340,8 @@ const struct test guest_tests[] = {
     {"bad-requests", bad_requests_test, 0},
     {"own-ring", own_ring_test, 0},
     {"teardown", teardown_test, 0},
+    {"net", net_test, 0},
+    {"net-hostile", net_hostile_test, 0},
     {"cost", cost_test, 0},
 };
 const unsigned guest_nr_tests = ARRAY_SIZE(guest_tests);

@@ -1,0 +1,469 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A network interface behind two Socle rings (include/socle/ring.h) in front of a port of a bridge. A frame
+ * is sent by handing its pieces to the switch, and answered when that has copied it; one that is received is
+ * copied into the buffer that is next in the receive ring, of which one may wait here.
+ *
+ * Locks: a ring's, then the switch's. */
+#include "guest.h"
+#include "host.h"
+#include "log.h"
+#include "nic.h"
+#include "pv_ring.h"
+
+#define FRAME_MAX 1518u /* with a VLAN tag, without its checksum */
+#define FRAME_PIECES 16u
+#define TX_SLOTS 64u
+/* At one go; the rest is put off, so that others run. */
+#define TURN_BATCHES 4u
+#define BATCH_FRAMES 32u
+#define RX_TRIES 64u /* buffers that are none, for one frame */
+
+enum { RING_TX, RING_RX, RINGS };
+
+struct pv_frame {
+	struct pv_net *net;
+	struct net_frame frame;
+	struct piece piece[FRAME_PIECES]; /* pinned */
+	u32 id;
+	u8 index;
+};
+
+struct net_ring {
+	struct spinlock lock; /* of all that is said of the ring */
+	enum pv_state state;
+	bool told; /* that it is broken, or that it can be closed now */
+	u32 event;
+	struct pv_ring ring;
+};
+
+struct pv_net {
+	struct pv_device device;
+	struct net_port port;
+	struct bridge *bridge;
+	struct sched_group *group;
+	struct gmem *mem;
+	void (*event)(void *opaque, u32 number);
+	void *opaque;
+	u8 address[NET_ADDRESS];
+	char id[16];
+	struct net_ring ring[RINGS];
+	/* Under the transmit ring's lock. */
+	bool serving; /* somebody is taking frames; who comes meanwhile need not */
+	bool blocked; /* there was no slot for the next */
+	u32 nr_free;
+	u8 free_slots[TX_SLOTS];
+	struct pv_frame slot[TX_SLOTS];
+	/* Under the receive ring's lock: the buffer that is next. */
+	bool has_buffer, filling;
+	struct piece buffer[FRAME_PIECES];
+	u32 buffer_id, buffer_pieces, buffer_length;
+	struct spinlock later_lock;
+	struct timer later; /* goes on with sending, with later_lock held */
+};
+
+/* ---- rings; the ring's lock is held ---- */
+static bool is_idle(const struct pv_net *n, const struct net_ring *r)
+{
+	return r == &n->ring[RING_TX] ? !n->serving && n->nr_free == TX_SLOTS : !n->filling;
+}
+
+static bool has_news(struct pv_net *n, struct net_ring *r)
+{
+	bool news = false;
+
+	if (r->state == PV_OPEN) {
+		news = pv_ring_publish(&r->ring);
+		if (unlikely(r->ring.broken) && !r->told)
+			news = r->told = true;
+	} else if (r->state == PV_CLOSING && !r->told && is_idle(n, r)) {
+		news = r->told = true;
+	}
+	return news && r->event;
+}
+
+static void unlock_and_tell(struct pv_net *n, struct net_ring *r)
+{
+	bool tell = has_news(n, r);
+	u32 event = r->event;
+
+	spin_unlock(&r->lock);
+	if (tell)
+		n->event(n->opaque, event);
+}
+
+static void answer(struct net_ring *r, u32 id, int status, u32 length)
+{
+	if (likely(r->state == PV_OPEN))
+		(void)pv_ring_respond(&r->ring, id, status, length);
+}
+
+/* The pieces of a request, how many; or its status, negative. */
+static int pieces_of(struct net_ring *r, const struct socle_request *q, u8 operation, u32 least,
+		     struct piece *pieces)
+{
+	int rc;
+
+	if (q->operation != operation)
+		return SOCLE_ENOTSUP;
+	if (q->flags || q->length < least)
+		return SOCLE_EINVAL;
+	if (q->length > FRAME_MAX)
+		return SOCLE_E2BIG;
+	rc = pv_ring_segments(&r->ring, q, operation == SOCLE_RING_RECEIVE, pieces, FRAME_PIECES);
+	switch (rc) {
+	case ERR_FAULT:
+		return SOCLE_EFAULT;
+	case ERR_TOOLONG:
+		return SOCLE_E2BIG;
+	case ERR_AGAIN:
+		return SOCLE_EDQUOT;
+	case ERR_INVAL:
+		return SOCLE_EINVAL;
+	default:
+		return rc;
+	}
+}
+
+/* ---- sending ---- */
+static void serve_later(struct pv_net *n)
+{
+	spin_lock(&n->later_lock);
+	timer_set(&n->later, tsc_now());
+	spin_unlock(&n->later_lock);
+}
+
+/* On the CPU that runs the switch; perhaps within send_turn(), which then tells the guest of all at once.
+ * What is dropped is sent, for its sender. */
+static void complete(struct net_frame *f, bool delivered)
+{
+	struct pv_frame *s = container_of(f, struct pv_frame, frame);
+	struct pv_net *n = s->net;
+	struct net_ring *r = &n->ring[RING_TX];
+	bool go_on;
+
+	(void)delivered;
+	spin_lock(&r->lock);
+	pv_ring_unpin(&r->ring, s->piece, f->nr_pieces);
+	answer(r, s->id, 0, 0);
+	n->free_slots[n->nr_free++] = s->index;
+	go_on = n->blocked && !n->serving;
+	if (n->serving) {
+		spin_unlock(&r->lock);
+		return;
+	}
+	n->blocked = false;
+	unlock_and_tell(n, r);
+	if (go_on)
+		serve_later(n);
+}
+
+/* With the ring's lock. False: there is nothing more to take. */
+static bool send_batch(struct pv_net *n, struct net_ring *r)
+{
+	for (u32 i = 0; i < BATCH_FRAMES; i++) {
+		struct socle_request q;
+		struct pv_frame *s;
+		int rc;
+
+		if (r->state != PV_OPEN)
+			return false;
+		n->blocked = n->nr_free == 0;
+		if (n->blocked)
+			return false;
+		if (!pv_ring_next(&r->ring, &q)) {
+			if (!pv_ring_rest(&r->ring))
+				return false;
+			continue;
+		}
+		s = &n->slot[n->free_slots[n->nr_free - 1]];
+		rc = pieces_of(r, &q, SOCLE_RING_SEND, NET_FRAME_MIN, s->piece);
+		if (rc < 0) {
+			answer(r, q.id, rc, 0);
+			continue;
+		}
+		n->nr_free--;
+		s->id = q.id;
+		s->frame.nr_pieces = (u32)rc;
+		s->frame.length = q.length;
+		net_send(&n->port, &s->frame);
+	}
+	return true;
+}
+
+/* *more: for later. ERR_NOENT: the ring is not open. */
+static int send_turn(struct pv_net *n, bool *more)
+{
+	struct net_ring *r = &n->ring[RING_TX];
+
+	*more = true;
+	spin_lock(&r->lock);
+	if (n->serving || r->state != PV_OPEN) {
+		int rc = r->state == PV_OPEN ? 0 : ERR_NOENT;
+		*more = false;
+		spin_unlock(&r->lock);
+		return rc;
+	}
+	n->serving = true;
+	for (unsigned i = 0; i < TURN_BATCHES && *more; i++) {
+		*more = send_batch(n, r);
+		spin_unlock(&r->lock);
+		bridge_run(n->bridge, n->group);
+		spin_lock(&r->lock);
+	}
+	n->serving = false;
+	/* Blocked, and all came back meanwhile: nobody else goes on. */
+	if (n->blocked && n->nr_free == TX_SLOTS)
+		*more = true;
+	unlock_and_tell(n, r);
+	return 0;
+}
+
+static void later(void *opaque)
+{
+	struct pv_net *n = opaque;
+	struct bridge_time began = bridge_time(n->bridge);
+	bool more;
+
+	(void)send_turn(n, &more);
+	if (more)
+		timer_set(&n->later, tsc_now());
+	bridge_pay(n->bridge, n->group, began);
+}
+
+/* Nobody waits for buffers: the receive ring's doorbell rings for nothing. */
+static int doorbell(struct pv_device *device, unsigned ring)
+{
+	struct pv_net *n = container_of(device, struct pv_net, device);
+	bool more = false;
+	int rc = 0;
+
+	if (ring == RING_TX)
+		rc = send_turn(n, &more);
+	else if (__atomic_load_n(&n->ring[RING_RX].state, __ATOMIC_RELAXED) != PV_OPEN)
+		rc = ERR_NOENT;
+	if (unlikely(more))
+		serve_later(n);
+	return rc;
+}
+
+/* ---- receiving ---- */
+/* With the ring's lock: looks for a buffer where none waits. */
+static void find_buffer(struct pv_net *n, struct net_ring *r)
+{
+	struct socle_request q;
+
+	for (unsigned i = 0; i < RX_TRIES && !n->has_buffer && pv_ring_next(&r->ring, &q); i++) {
+		int rc = pieces_of(r, &q, SOCLE_RING_RECEIVE, 1, n->buffer);
+
+		if (rc < 0) {
+			answer(r, q.id, rc, 0);
+			continue;
+		}
+		n->has_buffer = true;
+		n->buffer_id = q.id;
+		n->buffer_pieces = (u32)rc;
+		n->buffer_length = q.length;
+	}
+}
+
+static void drop_buffer(struct pv_net *n, struct net_ring *r)
+{
+	if (n->has_buffer)
+		pv_ring_unpin(&r->ring, n->buffer, n->buffer_pieces);
+	n->has_buffer = false;
+}
+
+/* A frame without room is dropped at the expense of who should have made it. */
+static unsigned room(struct net_port *p, u32 length, struct piece *pieces)
+{
+	struct pv_net *n = container_of(p, struct pv_net, port);
+	struct net_ring *r = &n->ring[RING_RX];
+	u64 since = tsc_now();
+	unsigned nr = 0;
+
+	spin_lock(&r->lock);
+	if (likely(r->state == PV_OPEN))
+		find_buffer(n, r);
+	if (n->has_buffer && n->buffer_length >= length && r->state == PV_OPEN) {
+		nr = n->buffer_pieces;
+		memcpy(pieces, n->buffer, nr * sizeof(*pieces));
+		n->filling = true;
+	}
+	if (likely(nr))
+		spin_unlock(&r->lock);
+	else
+		unlock_and_tell(n, r); /* of buffers that were none, or that the ring is broken */
+	if (unlikely(!nr))
+		bridge_charge(n->bridge, n->group, tsc_now() - since);
+	return nr;
+}
+
+static void received(struct net_port *p, u32 length, const struct net_offload *o)
+{
+	struct pv_net *n = container_of(p, struct pv_net, port);
+	struct net_ring *r = &n->ring[RING_RX];
+
+	(void)o; /* nothing is left to the guest: it takes no such frames */
+	spin_lock(&r->lock);
+	n->filling = false;
+	drop_buffer(n, r);
+	answer(r, n->buffer_id, 0, length);
+	spin_unlock(&r->lock);
+}
+
+static void ready(struct net_port *p)
+{
+	struct pv_net *n = container_of(p, struct pv_net, port);
+
+	spin_lock(&n->ring[RING_RX].lock);
+	unlock_and_tell(n, &n->ring[RING_RX]);
+}
+
+static const struct net_port_ops port_ops = {.room = room, .received = received, .ready = ready};
+
+/* ---- opening and closing ---- */
+static int open_ring(struct pv_device *device, unsigned ring, gpa_t base, u64 size, u32 event)
+{
+	struct pv_net *n = container_of(device, struct pv_net, device);
+	struct net_ring *r = &n->ring[ring];
+	int rc = ERR_EXIST;
+
+	spin_lock(&r->lock);
+	if (r->state == PV_CLOSED) {
+		rc = pv_ring_init(&r->ring, n->mem, base, size);
+		if (rc == 0) {
+			r->state = PV_OPEN;
+			r->event = event;
+			r->told = false;
+			if (ring == RING_TX)
+				n->blocked = false;
+		}
+	}
+	spin_unlock(&r->lock);
+	return rc;
+}
+
+static int close_ring(struct pv_device *device, unsigned ring)
+{
+	struct pv_net *n = container_of(device, struct pv_net, device);
+	struct net_ring *r = &n->ring[ring];
+	int rc = ERR_NOENT;
+
+	spin_lock(&r->lock);
+	if (r->state == PV_OPEN) {
+		r->state = PV_CLOSING;
+		r->told = false;
+	}
+	spin_unlock(&r->lock);
+	/* What waits in the switch, perhaps for its rate, comes back. */
+	if (ring == RING_TX)
+		net_port_flush(&n->port);
+	spin_lock(&r->lock);
+	if (r->state == PV_CLOSING) {
+		rc = is_idle(n, r) ? 0 : ERR_AGAIN;
+		if (rc == 0) {
+			if (ring == RING_RX)
+				drop_buffer(n, r);
+			pv_ring_fini(&r->ring);
+			r->state = PV_CLOSED;
+		}
+	}
+	spin_unlock(&r->lock);
+	return rc;
+}
+
+static void query(const struct pv_device *device, struct socle_device *out)
+{
+	const struct pv_net *n = container_of(device, struct pv_net, device);
+
+	out->kind = SOCLE_DEVICE_NETWORK;
+	out->max_length = FRAME_MAX;
+	out->max_pages = (u32)n->mem->pinned_limit;
+	memcpy(out->name, n->id, sizeof(out->name));
+	memcpy(out->mac, n->address, sizeof(out->mac));
+}
+
+/* ---- life ---- */
+static const struct pv_device_ops net_ops = {query, open_ring, close_ring, doorbell};
+
+static void init(struct pv_net *n, struct guest *g, const struct nic_setup *setup)
+{
+	n->device = (struct pv_device){&net_ops, RINGS};
+	n->bridge = setup->port.bridge;
+	n->group = setup->group;
+	n->mem = guest_mem(g);
+	n->event = setup->event;
+	n->opaque = setup->opaque;
+	memcpy(n->address, setup->port.address, NET_ADDRESS);
+	memcpy(n->id, setup->id, strnlen(setup->id, sizeof(n->id) - 1));
+	for (n->nr_free = 0; n->nr_free < TX_SLOTS; n->nr_free++) {
+		struct pv_frame *s = &n->slot[n->nr_free];
+
+		s->net = n;
+		s->index = n->free_slots[n->nr_free] = (u8)n->nr_free;
+		s->frame.pieces = s->piece;
+		s->frame.complete = complete;
+	}
+	timer_init(&n->later, later, n, &n->later_lock);
+}
+
+static void *create(struct guest *g, struct pci_bus *bus, u8 devfn, const struct nic_setup *setup)
+{
+	struct pv_net *n = heap_alloc(sizeof(*n));
+	int rc;
+
+	(void)bus, (void)devfn;
+	if (!n) {
+		log_error("%s: no memory for a network interface behind Socle rings", guest_name(g));
+		return NULL;
+	}
+	init(n, g, setup);
+	rc = bridge_join(&setup->port, &n->port, &port_ops);
+	if (rc) {
+		log_error("%s: no place on the bridge: %s", guest_name(g),
+			  rc == ERR_EXIST ? "another interface has this address" : "it is full");
+	} else if (pv_bus_add(setup->pv, &n->device)) {
+		log_error("%s: too many devices behind Socle rings", guest_name(g));
+		bridge_leave(n->bridge, &n->port, n->group);
+		rc = ERR_NOMEM;
+	}
+	if (!rc)
+		return n;
+	heap_free(n);
+	return NULL;
+}
+
+static void reset(void *nic)
+{
+	struct pv_net *n = nic;
+
+	for (unsigned i = 0; i < RINGS; i++)
+		while (close_ring(&n->device, i) == ERR_AGAIN)
+			cpu_poll_interrupts();
+}
+
+static void destroy(void *nic)
+{
+	struct pv_net *n = nic;
+
+	if (!n)
+		return;
+	reset(n);
+	timer_destroy(&n->later);
+	bridge_leave(n->bridge, &n->port, n->group);
+	heap_free(n);
+}
+
+static u64 usage(const void *nic)
+{
+	return heap_size(nic);
+}
+
+static struct net_port *port(void *nic)
+{
+	struct pv_net *n = nic;
+
+	return &n->port;
+}
+
+const struct nic_type pv_net_nic = {create, destroy, reset, usage, port};
