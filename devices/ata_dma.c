@@ -14,9 +14,17 @@
 /* ---- descriptors ---- */
 static int prd_fetch(struct ata_channel *c)
 {
+	struct gmem *m = c->ata->mem;
+	const u64 *p;
 	u64 entry;
 
-	if (!c->prds_left || gmem_read(c->ata->mem, c->prd, &entry, PRD_BYTES))
+	if (!c->prds_left)
+		return ERR_FAULT;
+	/* As a rule it is aligned, and the page of the last one. */
+	p = c->prd % PRD_BYTES ? NULL : gmem_tlb_ptr(m, &c->tlb, c->prd, PRD_BYTES);
+	if (likely(p))
+		entry = __atomic_load_n(p, __ATOMIC_RELAXED);
+	else if (gmem_read(m, c->prd, &entry, PRD_BYTES))
 		return ERR_FAULT;
 	c->prd += PRD_BYTES;
 	c->prds_left--;
