@@ -12,7 +12,8 @@ INSTRUCTIONS = 60_000_000   # about so many for each point, so that what the mea
 
 @dataclasses.dataclass(frozen=True)
 class Way:
-    """How a guest comes to its disk. guest: linux, or bare. words: behind the path in socle.conf. device: of Linux.
+    """How a guest comes to its disk. guest: linux, or bare. words: behind the path in socle.conf. device: how Linux calls
+    such a disk, before its letter.
     mode: of the bare guest. guess: instructions of a request of 4 KiB, to choose how many requests there are."""
     name: str
     guest: str
@@ -23,10 +24,10 @@ class Way:
 
 
 WAYS = [
-    Way("IDE, PIO", "linux", "pio", device="sdb", guess=600_000),
-    Way("IDE, DMA", "linux", "ide", device="sda", guess=60_000),
-    Way("virtio, split", "linux", "split", device="vda"),
-    Way("virtio, packed", "linux", "packed", device="vdb"),
+    Way("IDE, PIO", "linux", "pio", device="sd", guess=600_000),
+    Way("IDE, DMA", "linux", "ide", device="sd", guess=60_000),
+    Way("virtio, split", "linux", "split", device="vd"),
+    Way("virtio, packed", "linux", "packed", device="vd"),
     Way("virtio, split, bare guest", "bare", "split", mode="virtio", guess=4_000),
     Way("virtio, packed, bare guest", "bare", "packed", mode="packed", guess=4_000),
 ]
@@ -146,7 +147,7 @@ def linux_row(way, point, meters, empty):
                {r: round(each(r), 4) for r in REASONS if meters[r] > empty.get(r, 0)})
 
 
-BARE = re.compile(r"DISK mode=(\S+) op=(\S+) size=(\d+) depth=(\d+) ops=(\d+) ticks=(\d+) hypervisor=(\d+) "
+BARE = re.compile(r"DISK mode=(\S+) op=(\S+) size=(\d+) depth=(\d+) ops=(\d+) ticks=(\d+) doorbells=\d+ hypervisor=(\d+) "
                   r"interrupts=(\d+) exits=(\d+)(.*)")
 
 

@@ -35,8 +35,8 @@ def test_linux_figures():
 
 
 def test_bare_figures():
-    text = "a| DISK mode=virtio op=read size=512 depth=4 ops=1000 ticks=3616000 hypervisor=3168000 interrupts=1000 " \
-           "exits=2001 io=1000 hlt=1001\n"
+    text = "a| DISK mode=virtio op=read size=512 depth=4 ops=1000 ticks=3616000 doorbells=2900000 hypervisor=3168000 " \
+           "interrupts=1000 exits=2001 io=1000 hlt=1001\n"
     row, = bare_rows(WAY["virtio, split, bare guest"], text)
     assert row.key() == ("virtio, split, bare guest", "read", 512, 4)
     assert (row.total, row.guest, row.hypervisor, row.exits) == (3616, 448, 3168, 2.001)
