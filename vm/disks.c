@@ -243,3 +243,18 @@ u64 vm_disks_usage(const struct vm *vm)
 			bytes += heap_size(vm->disks[i].medium) / vm->disks[i].medium->users;
 	return bytes;
 }
+
+/* The PC has only those that are configured, in their order. */
+void vm_disk_meters(const struct vm *vm, unsigned i, struct disk_meters *m)
+{
+	unsigned number = 0;
+
+	memset(m, 0, sizeof(*m));
+	if (i >= CONFIG_MAX_DISKS || !vm->disks[i].medium)
+		return;
+	m->block = block_port_meters(&vm->disks[i].port);
+	for (unsigned before = 0; before < i; before++)
+		number += vm->config->disks[before].path[0] != 0;
+	if (vm->pc)
+		pc_disk_meters(vm->pc, number, &m->doorbells, &m->interrupts);
+}

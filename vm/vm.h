@@ -118,7 +118,7 @@ void vm_enter_vmx(const struct boot_info *bi);
 u64 vm_vcpu_ticks(const struct vm *vm, u64 now);
 u64 vm_ticks(const struct vm *vm, u64 now);
 
-/* meter.c: what a disk of the VM has done in this life of it. */
+/* disks.c: what a disk of the VM has done in this life of it. */
 struct disk_meters {
 	struct block_meters block;
 	u64 doorbells;  /* the guest told the device */

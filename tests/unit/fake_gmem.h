@@ -44,6 +44,12 @@ static inline int fake_range(const struct gmem *m, gpa_t gpa, size_t n)
 	return ERR_FAULT;
 }
 
+void *gmem_tlb_fill(struct gmem *m, struct gmem_tlb *t, gpa_t gpa, size_t n)
+{
+	(void)m, (void)t, (void)gpa, (void)n;
+	abort(); /* loaders have none */
+}
+
 int gmem_write(struct gmem *m, gpa_t gpa, const void *src, size_t n)
 {
 	int err = fake_range(m, gpa, n);

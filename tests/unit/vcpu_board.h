@@ -95,6 +95,13 @@ void lapic_init_signal(struct lapic *l)
 	(void)l;
 }
 
+int lapic_pv_eoi_write(struct lapic *l, u64 value)
+{
+	assert_ptr_equal(l, &board_vcpu.lapic);
+	l->pv_eoi = value;
+	return 0;
+}
+
 static unsigned board_posted; /* lapic_post() calls, and the last one's vector */
 static u8 board_posted_vector;
 
