@@ -17,6 +17,7 @@
 #define KVM_WALL 0x4b564d00u
 #define KVM_TIME 0x4b564d01u
 #define KVM_STEAL 0x4b564d03u
+#define KVM_EOI 0x4b564d04u
 
 static struct vcpu *const v = &board_vcpu;
 static struct guest *const g = &board_guest;
@@ -387,9 +388,10 @@ static void kvm_refusals(void **state)
 	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++)
 		assert_true(wrmsr_kvm(rows[i].msr, rows[i].value) < 0);
 	for (u32 msr = 0x4b564d00; msr < 0x4b564d20; msr++)
-		assert_int_equal(!kvm_msr_find(msr), msr != KVM_TIME && msr != KVM_WALL && msr != KVM_STEAL);
+		assert_int_equal(!kvm_msr_find(msr),
+				 msr != KVM_TIME && msr != KVM_WALL && msr != KVM_STEAL && msr != KVM_EOI);
 	g->config.hypervisor_cpuid = false; /* M10 */
-	for (u32 msr = KVM_WALL; msr <= KVM_STEAL; msr++)
+	for (u32 msr = KVM_WALL; msr <= KVM_EOI; msr++)
 		if (kvm_msr_find(msr)) {
 			assert_true(wrmsr_kvm(msr, 0) < 0);
 			assert_true(kvm_msr_find(msr)->read(v, msr, &value) < 0);

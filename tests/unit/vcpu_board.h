@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "fake_cpu.h"
+#include "fake_eoi.h"
 #include "vcpu.h"
 #include "vcpu/exit.h"
 #include "vcpu/extra.h"
@@ -93,13 +94,6 @@ void exit_mov_dr(struct vcpu *v)
 void lapic_init_signal(struct lapic *l)
 {
 	(void)l;
-}
-
-int lapic_pv_eoi_write(struct lapic *l, u64 value)
-{
-	assert_ptr_equal(l, &board_vcpu.lapic);
-	l->pv_eoi = value;
-	return 0;
 }
 
 static unsigned board_posted; /* lapic_post() calls, and the last one's vector */
