@@ -79,13 +79,12 @@ void command_tenant(struct call *c)
 		tenants_show(c, t);
 		return;
 	}
-	u64 memory = t->memory;
-	unsigned cap = t->quota.cap;
-	char why[120];
+	/* All of them, or none: on one that nobody runs in they are tried first. */
+	struct tenant trial = {.config = t->config};
+	sched_quota_init(&trial.quota);
 	for (unsigned i = 1; i < c->nr_words; i++)
-		if (!tenant_change(c, t, c->words[i])) { /* all of them, or none */
-			tenant_set_cap(t, cap, why, sizeof(why));
-			tenant_set_memory(t, memory, why, sizeof(why));
+		if (!tenant_change(c, &trial, c->words[i]))
 			return;
-		}
+	for (unsigned i = 1; i < c->nr_words; i++)
+		tenant_change(c, t, c->words[i]);
 }

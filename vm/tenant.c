@@ -41,7 +41,7 @@ unsigned tenant_vms(const struct tenant *t, u64 *memory)
 	list_for_each(n, &vm_host.vms)
 	{
 		const struct vm *vm = list_entry(n, struct vm, node);
-		if (vm->tenant != t)
+		if (!vm->tenant || vm->tenant->config != t->config)
 			continue;
 		count++;
 		*memory += vm->config->memory;

@@ -88,6 +88,12 @@ static void wrong_words(void **state)
 	expect("tenant acme cap=-1", "expected cap=PERCENT or memory=MIB");
 	expect("tenant acme cap=6401", "expected percent of one CPU, 0 for no cap, up to 6400");
 	expect("tenant acme memory=99999999999", "expected MiB, 0 for no limit, up to 16777216");
+	t->quota.budget = 12345; /* and what was saved stays saved */
+	t->quota.since = shim_tsc + 1000 * SECOND;
+	expect("tenant acme cap=0 memory=x", "expected cap=PERCENT or memory=MIB");
+	expect("tenant acme memory=10 cap=6401", "up to 6400");
+	assert_int_equal(t->quota.budget, 12345);
+	assert_int_equal(t->memory, 20 << 20);
 	expect("tenant acme cap=10 memory=x",
 	       "expected cap=PERCENT or memory=MIB"); /* and not the half of it */
 	assert_int_equal(t->quota.cap, 150);
