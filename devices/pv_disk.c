@@ -77,15 +77,48 @@ static void serve_later(struct pv_disk *d)
 /* How a look at the ring ended. */
 enum pv_look { LOOK_SUBMIT, LOOK_AGAIN, LOOK_NOTHING };
 
-/* A request from the ring; there is a slot. The lock is held. */
-static enum pv_look take(struct pv_disk *d, struct block_request **out)
+/* Most requests are reads and writes within a page, and many disks do them at once: those need no slot. The
+ * lock is held, and stays so, for as long as it takes to copy a page. False: nothing has happened. */
+static bool at_once(struct pv_disk *d, const struct socle_request *request)
+{
+	struct block_request *r = &d->now;
+	bool read = request->operation == SOCLE_RING_READ;
+	enum block_status status;
+
+	if (unlikely(request->operation - SOCLE_RING_READ > 1u || request->flags || request->nr_segments ||
+		     d->canceled))
+		return false;
+	if (unlikely(gmem_pin(d->mem, &d->ring.tlb, request->address, request->length, read,
+			      (void **)&d->now_piece.base)))
+		return false;
+	d->now_piece.length = request->length;
+	r->op = read ? BLOCK_READ : BLOCK_WRITE;
+	r->sector = request->sector;
+	r->count = request->length / BLOCK_SECTOR;
+	bool done = block_now(d->disk, r, &status);
+	gmem_unpin(d->mem, d->now_piece.base);
+	if (likely(done))
+		(void)pv_ring_respond(&d->ring, request->id, status == BLOCK_OK ? 0 : SOCLE_EIO,
+				      read && status == BLOCK_OK ? request->length : 0);
+	return done;
+}
+
+/* Requests from the ring, until there is one to submit; there is a slot. *n: of this turn so far. The lock is
+ * held. */
+static enum pv_look take(struct pv_disk *d, struct block_request **out, u32 *n)
 {
 	struct pv_slot *s = &d->slot[d->free_slots[d->nr_free - 1]];
 	struct socle_request request;
 	int status;
 
-	if (!pv_ring_next(&d->ring, &request))
-		return pv_ring_rest(&d->ring) ? LOOK_AGAIN : LOOK_NOTHING;
+	for (;; ++*n) {
+		if (!pv_ring_next(&d->ring, &request))
+			return pv_ring_rest(&d->ring) ? LOOK_AGAIN : LOOK_NOTHING;
+		if (!at_once(d, &request))
+			break;
+		if (*n >= TURN_REQUESTS)
+			return LOOK_AGAIN;
+	}
 	d->nr_free--;
 	status = pv_disk_parse(d, s, &request);
 	if (unlikely(d->canceled)) {
@@ -108,7 +141,7 @@ static enum pv_look take(struct pv_disk *d, struct block_request **out)
 	return LOOK_SUBMIT;
 }
 
-static enum pv_look look(struct pv_disk *d, struct block_request **out)
+static enum pv_look look(struct pv_disk *d, struct block_request **out, u32 *n)
 {
 	if (unlikely(d->state != PV_OPEN))
 		return LOOK_NOTHING;
@@ -127,7 +160,7 @@ static enum pv_look look(struct pv_disk *d, struct block_request **out)
 		d->blocked = true;
 		return LOOK_NOTHING;
 	}
-	return take(d, out);
+	return take(d, out, n);
 }
 
 /* Until there is nothing to do, or a turn is over: true. */
@@ -137,7 +170,7 @@ static bool serve_turn(struct pv_disk *d)
 
 	for (u32 n = 0; n < TURN_REQUESTS && sectors < TURN_SECTORS; n++) {
 		struct block_request *r;
-		enum pv_look l = look(d, &r);
+		enum pv_look l = look(d, &r, &n);
 
 		if (l == LOOK_AGAIN)
 			continue;
@@ -323,6 +356,8 @@ struct pv_disk *pv_disk_create(struct guest *g, struct pv_bus *bus, const struct
 	d->opaque = setup->opaque;
 	memcpy(d->id, setup->id, strnlen(setup->id, sizeof(d->id) - 1));
 	list_init(&d->again);
+	d->now.nr_segments = 1;
+	d->now.segments = &d->now_piece;
 	d->free_chunks = (u8)(BIT(PV_CHUNKS) - 1);
 	for (d->nr_free = 0; d->nr_free < PV_SLOTS; d->nr_free++) {
 		struct pv_slot *s = &d->slot[d->nr_free];

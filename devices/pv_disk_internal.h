@@ -60,6 +60,8 @@ struct pv_disk {
 	u8 free_slots[PV_SLOTS];
 	u8 free_chunks; /* bits */
 	struct pv_ring ring;
+	struct block_request now; /* without a slot */
+	struct piece now_piece;
 	struct pv_slot slot[PV_SLOTS];
 	struct spinlock later_lock;
 	struct timer later; /* goes on where serving ended, with later_lock held */

@@ -4,26 +4,25 @@
  * are only ever refused to move without need.
  *
  * Who pins looks up, counts, and looks whether the EPT has changed since: then it looks up again. Who changes
- * it sets FROZEN where the count is 0, changes the entry and flush_gen, and takes FROZEN away. So either the
- * count is there before the change begins, and it does not, or the new flush_gen is seen with the count. */
+ * it sets GMEM_FROZEN where the count is 0, changes the entry and flush_gen, and takes GMEM_FROZEN away. So
+ * either the count is there before the change begins, and it does not, or the new flush_gen is seen with the
+ * count. */
 #include "gmem.h"
 #include "spinlock.h"
 
-#define FROZEN ((u32)BIT(31))
 #define PIN_TRIES 64 /* each is lost to a change of the EPT on another CPU */
 
 static void count_up(u32 *count)
 {
-	while (unlikely(__atomic_fetch_add(count, 1, __ATOMIC_SEQ_CST) & FROZEN)) {
+	while (unlikely(__atomic_fetch_add(count, 1, __ATOMIC_SEQ_CST) & GMEM_FROZEN)) {
 		__atomic_fetch_sub(count, 1, __ATOMIC_RELAXED);
-		while (__atomic_load_n(count, __ATOMIC_RELAXED) & FROZEN)
+		while (__atomic_load_n(count, __ATOMIC_RELAXED) & GMEM_FROZEN)
 			cpu_relax();
 	}
 }
 
 /* The page's place in the quota is taken. */
-__attribute__((noinline)) static int pin_slowly(struct gmem *m, struct gmem_tlb *t, gpa_t gpa, size_t n,
-						bool to_guest, void **host)
+int gmem_pin_slowly(struct gmem *m, struct gmem_tlb *t, gpa_t gpa, size_t n, bool to_guest, void **host)
 {
 	int rc = to_guest && gmem_check(m, gpa, n, 1) ? ERR_FAULT : 0;
 
@@ -46,36 +45,12 @@ __attribute__((noinline)) static int pin_slowly(struct gmem *m, struct gmem_tlb 
 	return rc ? rc : ERR_AGAIN;
 }
 
-/* The usual case calls nothing. */
-int gmem_pin(struct gmem *m, struct gmem_tlb *t, gpa_t gpa, size_t n, bool to_guest, void **host)
-{
-	u32 i = (gpa >> PAGE_SHIFT) % GMEM_TLB_ENTRIES;
-	const struct gmem_tlb_entry *e = &t->entry[i];
-	u64 offset = gpa ^ e->page;
-
-	if (unlikely(__atomic_add_fetch(&m->pinned_pages, 1, __ATOMIC_RELAXED) > m->pinned_limit)) {
-		__atomic_fetch_sub(&m->pinned_pages, 1, __ATOMIC_RELAXED);
-		return ERR_AGAIN;
-	}
-	if (likely(n - 1 < PAGE_SIZE && offset <= PAGE_SIZE - n && (!to_guest || t->writable >> i & 1))) {
-		u32 *count = gmem_pin_count(m, e->host);
-
-		if (likely(!(__atomic_fetch_add(count, 1, __ATOMIC_SEQ_CST) & FROZEN) &&
-			   t->gen == __atomic_load_n(&m->ept->flush_gen, __ATOMIC_SEQ_CST))) {
-			*host = e->host + offset;
-			return 0;
-		}
-		__atomic_fetch_sub(count, 1, __ATOMIC_RELEASE);
-	}
-	return pin_slowly(m, t, gpa, n, to_guest, host);
-}
-
 int gmem_freeze(struct gmem *m, const void *host)
 {
 	u32 none = 0;
 
-	return __atomic_compare_exchange_n(gmem_pin_count(m, host), &none, FROZEN, false, __ATOMIC_SEQ_CST,
-					   __ATOMIC_RELAXED)
+	return __atomic_compare_exchange_n(gmem_pin_count(m, host), &none, GMEM_FROZEN, false,
+					   __ATOMIC_SEQ_CST, __ATOMIC_RELAXED)
 		   ? 0
 		   : ERR_AGAIN;
 }
@@ -83,5 +58,5 @@ int gmem_freeze(struct gmem *m, const void *host)
 /* Who waits has counted, perhaps. */
 void gmem_thaw(struct gmem *m, const void *host)
 {
-	__atomic_fetch_and(gmem_pin_count(m, host), ~FROZEN, __ATOMIC_SEQ_CST);
+	__atomic_fetch_and(gmem_pin_count(m, host), ~GMEM_FROZEN, __ATOMIC_SEQ_CST);
 }

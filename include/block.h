@@ -68,12 +68,31 @@ struct block {
 	 * a request that has been checked, but at `sector` instead of the request's, and the answer is
 	 * returned: nothing of the request is written, complete() is not called. Flags are not looked at. */
 	enum block_status (*serve)(struct block *b, const struct block_request *r, u64 sector);
+	/* As submit, of a read or write without flags that has been checked, if it can be done here and now:
+	 * then the answer is in *status, and complete() is not called. NULL: never. */
+	bool (*now)(struct block *b, const struct block_request *r, enum block_status *status);
 };
+
+/* Most are reads and writes without flags, in one piece; and that is all there is to check of them. */
+static inline bool block_is_plain(const struct block *b, const struct block_request *r)
+{
+	return (unsigned)r->op <= (b->flags & BLOCK_READ_ONLY ? BLOCK_READ : BLOCK_WRITE) && !r->flags &&
+	       r->nr_segments == 1 && r->count && r->segments->length == (u64)r->count * BLOCK_SECTOR &&
+	       r->sector < b->sectors && r->count <= b->sectors - r->sector;
+}
 
 /* The only way to a device. What is not a request by the rules above (an unknown operation or flag, beyond
  * the end, a write to a read-only device, segments that do not add up) is completed with BLOCK_IOERR at once.
  */
 void block_submit(struct block *b, struct block_request *r);
+
+/* Beside it, for who would rather wait than be called back: a read or write without flags, in one piece, that
+ * the device does before this returns: *status, and complete() is not called. False: it is no such request,
+ * or this is no such device, or others come first: nothing has happened, submit it. */
+static inline bool block_now(struct block *b, const struct block_request *r, enum block_status *status)
+{
+	return b->now && block_is_plain(b, r) && b->now(b, r, status);
+}
 
 /* A disk in memory; nothing outlives a power cut, so nothing is volatile. Serves within submit. */
 struct block_ram {

@@ -103,14 +103,40 @@ static inline void *gmem_tlb_ptr(struct gmem *m, struct gmem_tlb *t, gpa_t gpa, 
 }
 
 /* ---- pages in flight: what a device, or another CPU, is going to read or write by a pointer ---- */
+static inline u32 *gmem_pin_count(struct gmem *m, const void *host)
+{
+	return &m->pins[((u64)host >> PAGE_SHIFT) % GMEM_PIN_BUCKETS];
+}
+
+#define GMEM_FROZEN ((u32)BIT(31)) /* in a count: see gmem_pin.c */
+/* The slow half of gmem_pin(): the page's place in the quota is taken. */
+int gmem_pin_slowly(struct gmem *m, struct gmem_tlb *t, gpa_t gpa, size_t n, bool to_guest, void **host);
+
 /* As gmem_tlb_ptr(), and the page keeps its frame until gmem_unpin() of the pointer, or of any other into
  * that page: what would take it away is refused, or waits. to_guest: it is going to be written. 0; ERR_FAULT:
  * not in RAM (that the guest may write), or across a page; ERR_AGAIN: the VM has pinned_limit pages pinned.
  * Takes no lock and does not allocate, but where the page has to be populated. */
-int gmem_pin(struct gmem *m, struct gmem_tlb *t, gpa_t gpa, size_t n, bool to_guest, void **host);
-static inline u32 *gmem_pin_count(struct gmem *m, const void *host)
+static inline int gmem_pin(struct gmem *m, struct gmem_tlb *t, gpa_t gpa, size_t n, bool to_guest,
+			   void **host)
 {
-	return &m->pins[((u64)host >> PAGE_SHIFT) % GMEM_PIN_BUCKETS];
+	u32 i = (gpa >> PAGE_SHIFT) % GMEM_TLB_ENTRIES, *count;
+	const struct gmem_tlb_entry *e = &t->entry[i];
+	u64 offset = gpa ^ e->page;
+
+	if (unlikely(__atomic_add_fetch(&m->pinned_pages, 1, __ATOMIC_RELAXED) > m->pinned_limit)) {
+		__atomic_fetch_sub(&m->pinned_pages, 1, __ATOMIC_RELAXED);
+		return ERR_AGAIN;
+	}
+	if (unlikely(n - 1 >= PAGE_SIZE || offset > PAGE_SIZE - n || (to_guest && !(t->writable >> i & 1))))
+		return gmem_pin_slowly(m, t, gpa, n, to_guest, host);
+	count = gmem_pin_count(m, e->host);
+	if (likely(!(__atomic_fetch_add(count, 1, __ATOMIC_SEQ_CST) & GMEM_FROZEN) &&
+		   t->gen == __atomic_load_n(&m->ept->flush_gen, __ATOMIC_SEQ_CST))) {
+		*host = e->host + offset;
+		return 0;
+	}
+	__atomic_fetch_sub(count, 1, __ATOMIC_RELEASE);
+	return gmem_pin_slowly(m, t, gpa, n, to_guest, host);
 }
 
 /* Release: what was done by the pointer is done. */

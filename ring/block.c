@@ -14,14 +14,6 @@ static bool segments_fit(const struct block_request *r, u64 bytes)
 	return sum == bytes;
 }
 
-/* Most are reads and writes without flags, in one piece: valid() would say the same of them. */
-static inline bool plain(const struct block *b, const struct block_request *r)
-{
-	return (unsigned)r->op <= (b->flags & BLOCK_READ_ONLY ? BLOCK_READ : BLOCK_WRITE) && !r->flags &&
-	       r->nr_segments == 1 && r->count && r->segments->length == (u64)r->count * BLOCK_SECTOR &&
-	       r->sector < b->sectors && r->count <= b->sectors - r->sector;
-}
-
 static bool valid(const struct block *b, const struct block_request *r)
 {
 	bool writes = r->op == BLOCK_WRITE || r->op == BLOCK_WRITE_ZEROES;
@@ -40,7 +32,7 @@ static bool valid(const struct block *b, const struct block_request *r)
 
 void block_submit(struct block *b, struct block_request *r)
 {
-	if (unlikely(!plain(b, r) && !valid(b, r)))
+	if (unlikely(!block_is_plain(b, r) && !valid(b, r)))
 		r->complete(r, BLOCK_IOERR);
 	else
 		b->submit(b, r);

@@ -18,5 +18,5 @@ static void null_submit(struct block *b, struct block_request *r)
 
 void block_null_init(struct block *b, u64 sectors)
 {
-	*b = (struct block){null_submit, sectors, 0, null_serve};
+	*b = (struct block){.submit = null_submit, .sectors = sectors, .serve = null_serve};
 }

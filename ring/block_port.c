@@ -34,22 +34,38 @@ static void gate_leave(struct block_port *p)
 	spin_unlock(&q->lock);
 }
 
+/* Inside the gate. */
+static inline enum block_status serve(struct block_port *p, const struct block_request *r)
+{
+	struct block *disk = p->queue->disk;
+	u64 begun = tsc_now();
+	enum block_status status = disk->serve(disk, r, p->base + r->sector);
+
+	block_count(&p->meters, r, status, tsc_now() - begun);
+	return status;
+}
+
 static void port_serve(struct block *b, struct block_request *r)
 {
 	struct block_port *p = container_of(b, struct block_port, block);
-	struct block *disk = p->queue->disk;
-	enum block_status status;
-	u64 begun;
 
 	if (unlikely(r->flags & BLOCK_BARRIER) || unlikely(!gate_enter(p))) {
 		block_queue_submit(b, r);
 		return;
 	}
-	begun = tsc_now();
-	status = disk->serve(disk, r, p->base + r->sector);
-	block_count(&p->meters, r, status, tsc_now() - begun);
-	r->complete(r, status);
+	r->complete(r, serve(p, r));
 	gate_leave(p);
+}
+
+static bool port_now(struct block *b, const struct block_request *r, enum block_status *status)
+{
+	struct block_port *p = container_of(b, struct block_port, block);
+
+	if (unlikely(!gate_enter(p)))
+		return false;
+	*status = serve(p, r);
+	gate_leave(p);
+	return true;
 }
 
 int block_port_init(struct block_port *p, struct block_queue *q, u64 base, u64 sectors, u32 flags, u32 share)
@@ -62,6 +78,7 @@ int block_port_init(struct block_port *p, struct block_queue *q, u64 base, u64 s
 		return ERR_RANGE;
 	memset(p, 0, sizeof(*p));
 	p->block = (struct block){.submit = q->disk->serve ? port_serve : block_queue_submit,
+				  .now = q->disk->serve ? port_now : NULL,
 				  .sectors = sectors,
 				  .flags = q->disk->flags | flags};
 	p->queue = q;

@@ -44,6 +44,9 @@ static void ram_submit(struct block *b, struct block_request *r)
 
 void block_ram_init(struct block_ram *d, void *base, u64 length, u32 flags)
 {
-	d->block = (struct block){ram_submit, length / BLOCK_SECTOR, flags & BLOCK_READ_ONLY, ram_serve};
+	d->block = (struct block){.submit = ram_submit,
+				  .sectors = length / BLOCK_SECTOR,
+				  .flags = flags & BLOCK_READ_ONLY,
+				  .serve = ram_serve};
 	d->base = base;
 }

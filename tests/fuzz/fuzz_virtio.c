@@ -183,7 +183,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	hold = false;
 	board_init();
 	block_ram_init(&ram, media, sizeof(media), 0);
-	slow = (struct block){slow_submit, SECTORS, BLOCK_VOLATILE, NULL};
+	slow = (struct block){.submit = slow_submit, .sectors = SECTORS, .flags = BLOCK_VOLATILE};
 	blk = virtio_blk_create(BOARD_GUEST, &board.bus, BOARD_DEVFN, &setup);
 	MUST(blk);
 	board_start();

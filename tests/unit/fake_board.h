@@ -251,7 +251,7 @@ int gmem_read(struct gmem *m, gpa_t gpa, void *dst, size_t n)
 	return ERR_FAULT;
 }
 
-int gmem_pin(struct gmem *m, struct gmem_tlb *t, gpa_t gpa, size_t n, bool to_guest, void **host)
+int gmem_pin_slowly(struct gmem *m, struct gmem_tlb *t, gpa_t gpa, size_t n, bool to_guest, void **host)
 {
 	(void)m, (void)t, (void)gpa, (void)n, (void)to_guest, (void)host;
 	return ERR_FAULT;

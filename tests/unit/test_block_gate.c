@@ -41,7 +41,7 @@ static void prompt_submit(struct block *b, struct block_request *r)
 	r->complete(r, prompt_serve(b, r, r->sector));
 }
 
-static struct block prompt = {prompt_submit, SECTORS, 0, prompt_serve};
+static struct block prompt = {.submit = prompt_submit, .sectors = SECTORS, .serve = prompt_serve};
 
 static struct block_request requests[16];
 static int status_of[16];
@@ -102,6 +102,51 @@ static void barrier_and_more(void)
 	assert_int_equal(status_of[6], BLOCK_OK);
 	assert_int_equal(nr_came, 2);
 	assert_int_equal(block_port_close(&port), ERR_AGAIN);
+}
+
+/* While request 1 is at the disk, a barrier comes: who will not wait is sent away. */
+static void nothing_at_once(void)
+{
+	enum block_status status = BLOCK_UNSUPP;
+	struct block_request r = {
+	    .op = BLOCK_WRITE, .sector = 3, .count = 1, .nr_segments = 1, .segments = &segment};
+
+	assert_true(block_now(&port.block, &r, &status));
+	assert_int_equal(status, BLOCK_OK);
+	ask(&port, 2, BLOCK_WRITE, BLOCK_BARRIER);
+	assert_false(block_now(&port.block, &r, &status));
+	assert_true(block_now(&other.block, &r, &status));
+	assert_int_equal(nr_came, 3);
+	r.flags = BLOCK_FUA;
+	assert_false(block_now(&other.block, &r, &status));
+	r.flags = 0;
+	r.sector = 512;
+	assert_false(block_now(&other.block, &r, &status));
+	r.sector = 0;
+	r.count = 2;
+	assert_false(block_now(&other.block, &r, &status));
+	assert_int_equal(nr_came, 3);
+}
+
+static void at_once_or_not_at_all(void **state)
+{
+	enum block_status status = BLOCK_OK;
+	struct block_request r = {
+	    .op = BLOCK_READ, .sector = 3, .count = 1, .nr_segments = 1, .segments = &segment};
+
+	(void)state;
+	board(8);
+	meanwhile = nothing_at_once;
+	ask(&port, 1, BLOCK_WRITE, 0);
+	assert_int_equal(status_of[2], BLOCK_OK);
+	meanwhile = NULL;
+	result = BLOCK_IOERR;
+	assert_true(block_now(&port.block, &r, &status));
+	assert_int_equal(status, BLOCK_IOERR);
+	assert_int_equal(block_port_meters(&port).errors, 1);
+	assert_int_equal(block_port_meters(&port).ops[BLOCK_WRITE], 3);
+	assert_false(block_now(&prompt, &r, &status));
+	board_end();
 }
 
 static void barriers_wait(void **state)
@@ -234,7 +279,7 @@ static void busy_submit(struct block *b, struct block_request *r)
 	r->complete(r, busy_serve(b, r, r->sector));
 }
 
-static struct block busy = {busy_submit, SECTORS, 0, busy_serve};
+static struct block busy = {.submit = busy_submit, .sectors = SECTORS, .serve = busy_serve};
 
 static void job_done(struct block_request *r, enum block_status status)
 {
@@ -286,7 +331,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(barriers_wait),       cmocka_unit_test(shares_hold),
 	    cmocka_unit_test(no_lock_and_no_wait), cmocka_unit_test(meters),
-	    cmocka_unit_test(several_vcpus),
+	    cmocka_unit_test(several_vcpus),       cmocka_unit_test(at_once_or_not_at_all),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

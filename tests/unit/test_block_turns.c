@@ -59,7 +59,7 @@ static void submit(struct block_request *r, u64 sector)
 
 static void board(unsigned depth)
 {
-	light = (struct block){light_submit, SECTORS, 0, NULL};
+	light = (struct block){.submit = light_submit, .sectors = SECTORS};
 	block_queue_init(&queue, &light, depth);
 	assert_int_equal(block_port_init(&port, &queue, 0, SECTORS, 0, BLOCK_QUEUE_WAITING), 0);
 	completions = 0;

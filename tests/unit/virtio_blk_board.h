@@ -72,7 +72,7 @@ static inline void create(u32 disk_flags, bool packed)
 	for (u32 i = 0; i < sizeof(media); i++)
 		media[i] = (u8)(i / 512 * 7 + i % 512);
 	block_ram_init(&ram, media, sizeof(media), disk_flags & BLOCK_READ_ONLY);
-	slow = (struct block){slow_submit, SECTORS, disk_flags, NULL};
+	slow = (struct block){.submit = slow_submit, .sectors = SECTORS, .flags = disk_flags};
 	blk = virtio_blk_create(BOARD_GUEST, &board.bus, BOARD_DEVFN, &setup);
 	assert_non_null(blk);
 	board_start();

@@ -9,6 +9,7 @@
 #include "print.h"
 
 #define REQUESTS 4096U
+#define METER_PORT 0x2020
 
 static struct disk d;
 
@@ -39,18 +40,33 @@ static u64 empty_bells(void)
 	return rdtsc() - start;
 }
 
+/* In the hypervisor, as the test device meters it (docs/guest-machine.md): for the vCPU, and beside it. */
+static u64 hypervisor(void)
+{
+	u64 sum = 0;
+
+	for (u32 which = 0x102; which <= 0x103; which++) {
+		outl(METER_PORT, which);
+		sum += inl(METER_PORT) | (u64)inl(METER_PORT + 4) << 32;
+	}
+	return sum;
+}
+
 static void row(const char *what, u32 depth, u8 op, u32 length, u8 *data, u64 most)
 {
-	u64 ticks, per;
+	u64 ticks, metered, per;
 
 	go(depth, op, length, data); /* warm */
 	counters_snapshot();
+	metered = hypervisor();
 	ticks = go(depth, op, length, data);
+	metered = hypervisor() - metered;
 	counters_stop();
-	per = ticks / REQUESTS;
-	print(
-	    "cost: %s, %u at once: %lu instructions of guest and hypervisor and %lu.%02lu exits a request\n",
-	    what, depth, per, counters_total() / REQUESTS, counters_total() * 100 / REQUESTS % 100);
+	per = metered / REQUESTS;
+	print("cost: %s, %u at once: %lu instructions of the guest, %lu of the hypervisor, and %lu.%02lu "
+	      "exits a request\n",
+	      what, depth, ticks / REQUESTS - per, per, counters_total() / REQUESTS,
+	      counters_total() * 100 / REQUESTS % 100);
 	expect(per <= most, "%s at depth %u: %lu instructions, at most %lu", what, depth, per, most);
 }
 
@@ -63,7 +79,7 @@ void cost_test(void)
 		return;
 	data = mem_alloc(1);
 	print("cost: a doorbell for nothing: %lu instructions\n", empty_bells() / REQUESTS);
-	row("null write 4096", 1, SOCLE_RING_WRITE, 4096, data, 1150);
-	row("null write 4096", 32, SOCLE_RING_WRITE, 4096, data, 680);
+	row("null write 4096", 1, SOCLE_RING_WRITE, 4096, data, 1000);
+	row("null write 4096", 32, SOCLE_RING_WRITE, 4096, data, 300);
 	disk_close(&d);
 }
