@@ -6,11 +6,8 @@
  *
  * An input is a sequence of 8-byte steps: what, where (24 bits), value (32 bits). */
 #include "devices/virtio_blk.h"
-#include "tests/unit/virtio_board.h"
+#include "virtio_steps.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define STEP 8
 #define SECTORS 256u
 #define QUEUE 0x10000ull
 #define SIZE 8u
@@ -54,26 +51,10 @@ static void let_go(u32 which)
 /* A queue as a driver would set it up. */
 static void begin(u32 value)
 {
-	u64 features = device_features();
-	struct virtq_setup s = {.size = (u16)(1u << (value & 7)),
-				.desc = QUEUE,
-				.driver = QUEUE + 0x2000 + (value >> 8 & 0xff0),
-				.device = QUEUE + 0x4000 + (value >> 16 & 0xff0)};
-
-	if (!(value & 8))
-		features &= ~VIRTIO_F_RING_PACKED;
-	if (value & 0x10)
-		features &= ~VIRTIO_F_EVENT_IDX;
-	common_set(0x14, 1, 0);
-	if (status())
+	if (!driver_begin(value, device_features()))
 		return; /* it waits for the disk */
-	cfg_set(PCI_COMMAND, 2, 7);
-	negotiate(features);
-	queue_place(0, &s);
-	common_set(0x1c, 2, 1);
-	if (value & 0x20)
-		msix_on();
-	common_set(0x14, 1, 15);
+	driver_queue(0, QUEUE, value);
+	driver_ok(value);
 }
 
 /* A request in three descriptors, i of the ring on, of either layout. */
@@ -101,11 +82,10 @@ static void write_memory(u32 w, u32 value, unsigned n)
 
 static void step(const uint8_t *s)
 {
-	u32 w = s[1] | s[2] << 8 | (u32)s[3] << 16, value = s[4] | s[5] << 8 | s[6] << 16 | (u32)s[7] << 24;
-	unsigned size = 1u << (s[0] >> 4 & 3);
-	u64 bar0 = bar_address(0), port = bar_address(1);
+	struct step step = step_of(s);
+	u32 w = step.w, value = step.value;
 
-	switch (s[0] & 15) {
+	switch (step.kind) {
 	case 0:
 		begin(value);
 		break;
@@ -122,19 +102,7 @@ static void step(const uint8_t *s)
 		doorbell(w & 1);
 		break;
 	case 6 ... 7:
-		write_memory(w, value, MIN(size, 4u));
-		break;
-	case 8:
-		board_write(w >> 23, (w >> 23 ? port + (w & 63) : bar0 + (w & 0x3fff)), size, value);
-		break;
-	case 9:
-		board_read(w >> 23, (w >> 23 ? port + (w & 63) : bar0 + (w & 0x3fff)), size);
-		break;
-	case 10:
-		cfg_set(w & 0xff, MIN(size, 4u), value);
-		break;
-	case 11:
-		cfg(w & 0xff, MIN(size, 4u));
+		write_memory(w, value, MIN(step.size, 4u));
 		break;
 	case 12:
 		hold = value & 1;
@@ -146,7 +114,7 @@ static void step(const uint8_t *s)
 		fake_run_until(++shim_tsc);
 		break;
 	default:
-		common_set(w & 0x3f, MIN(size, 4u), value);
+		bus_step(&step);
 	}
 	MUST(fake_timers_armed() <= 1);
 }
@@ -159,11 +127,7 @@ static void works_again(void)
 	hold = false;
 	while (nr_held)
 		let_go(0);
-	for (unsigned bar = 0; bar < 2; bar++)
-		cfg_set(PCI_BAR0 + 4 * bar, 4, bar ? 0xc000 : 0xc0000000);
-	cfg_set(PCI_COMMAND, 2, 7);
-	look_around();
-	cfg_set(seen.msix + 2, 2, 0);
+	bus_restore();
 	MUST(gmem_set(&guest_ram, QUEUE, 0, 0x6000) == 0);
 	begin(3);
 	MUST(status() == 15);

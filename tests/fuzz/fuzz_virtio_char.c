@@ -9,11 +9,8 @@
  * value (32 bits). */
 #include "devices/virtio_console.h"
 #include "devices/virtio_rng.h"
-#include "tests/unit/virtio_board.h"
+#include "virtio_steps.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define STEP 8
 #define SIZE 8u
 #define AREAS 0x6000ull /* of a queue */
 #define AREAS_OF(queue) (0x8000ull + (queue)*AREAS)
@@ -82,28 +79,11 @@ int entropy_get(u64 *word)
 /* Queues as a driver would set them up. */
 static void begin(u32 value)
 {
-	u64 features = device_features();
-
-	if (!(value & 8))
-		features &= ~VIRTIO_F_RING_PACKED;
-	if (value & 0x10)
-		features &= ~VIRTIO_F_EVENT_IDX;
-	common_set(0x14, 1, 0);
-	if (status())
+	if (!driver_begin(value, device_features()))
 		return; /* it is sending */
-	cfg_set(PCI_COMMAND, 2, 7);
-	negotiate(features);
-	for (u16 q = 0; q < common(0x12, 2); q++) {
-		struct virtq_setup s = {.size = (u16)(1u << (value & 7)),
-					.desc = AREAS_OF(q),
-					.driver = AREAS_OF(q) + 0x2000 + (value >> 8 & 0xff0),
-					.device = AREAS_OF(q) + 0x4000 + (value >> 16 & 0xff0)};
-		queue_place(q, &s);
-		common_set(0x1c, 2, 1);
-	}
-	if (value & 0x20)
-		msix_on();
-	common_set(0x14, 1, 15);
+	for (u16 q = 0; q < common(0x12, 2); q++)
+		driver_queue(q, AREAS_OF(q), value);
+	driver_ok(value);
 }
 
 /* One or two descriptors, i of a ring on, of either layout. */
@@ -138,11 +118,10 @@ static void publish(u32 q, u32 value)
 
 static void step(const uint8_t *s)
 {
-	u32 w = s[1] | s[2] << 8 | (u32)s[3] << 16, value = s[4] | s[5] << 8 | s[6] << 16 | (u32)s[7] << 24;
-	unsigned size = 1u << (s[0] >> 4 & 3);
-	u64 bar0 = bar_address(0), port = bar_address(1);
+	struct step step = step_of(s);
+	u32 w = step.w, value = step.value;
 
-	switch (s[0] & 15) {
+	switch (step.kind) {
 	case 0:
 		begin(value);
 		break;
@@ -156,19 +135,7 @@ static void step(const uint8_t *s)
 		doorbell(w & 1);
 		break;
 	case 6 ... 7:
-		write_memory(w, value, MIN(size, 4u));
-		break;
-	case 8:
-		board_write(w >> 23, (w >> 23 ? port + (w & 63) : bar0 + (w & 0x3fff)), size, value);
-		break;
-	case 9:
-		board_read(w >> 23, (w >> 23 ? port + (w & 63) : bar0 + (w & 0x3fff)), size);
-		break;
-	case 10:
-		cfg_set(w & 0xff, MIN(size, 4u), value);
-		break;
-	case 11:
-		cfg(w & 0xff, MIN(size, 4u));
+		write_memory(w, value, MIN(step.size, 4u));
 		break;
 	case 12:
 		if (console)
@@ -185,7 +152,7 @@ static void step(const uint8_t *s)
 		fake_run_until(shim_tsc);
 		break;
 	default:
-		common_set(w & 0x3f, MIN(size, 4u), value);
+		bus_step(&step);
 	}
 }
 
@@ -207,11 +174,7 @@ static void works_again(void)
 
 	dry = no_rng = false;
 	meanwhile = NULL;
-	for (unsigned bar = 0; bar < 2; bar++)
-		cfg_set(PCI_BAR0 + 4 * bar, 4, bar ? 0xc000 : 0xc0000000);
-	cfg_set(PCI_COMMAND, 2, 7);
-	look_around();
-	cfg_set(seen.msix + 2, 2, 0);
+	bus_restore();
 	common_set(0x14, 1, 0);
 	MUST(gmem_set(&guest_ram, AREAS_OF(0), 0, 2 * AREAS) == 0);
 	begin(3);

@@ -7,10 +7,7 @@
  *
  * An input is a sequence of 8-byte steps: what, where (24 bits), value (32 bits). */
 #include "tests/unit/virtio_net_board.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define STEP 8
+#include "virtio_steps.h"
 
 static const gpa_t bases[] = {RX_QUEUE, TX_QUEUE, CONTROL_QUEUE};
 
@@ -19,26 +16,11 @@ static void begin(u32 value)
 {
 	u64 features = device_features() & ~((u64)(value >> 8 & 0xffff) << (value & 0x80 ? 12 : 0) & F_ALL);
 
-	if (!(value & 8))
-		features &= ~VIRTIO_F_RING_PACKED;
-	if (value & 0x10)
-		features &= ~VIRTIO_F_EVENT_IDX;
-	common_set(0x14, 1, 0);
-	if (status())
+	if (!driver_begin(value, features))
 		return;
-	cfg_set(PCI_COMMAND, 2, 7);
-	negotiate(features);
-	for (u16 i = 0; i < 3; i++) {
-		struct virtq_setup s = {.size = (u16)(1u << (value & 7)),
-					.desc = bases[i],
-					.driver = bases[i] + 0x2000 + (value >> 20 & 0xff0),
-					.device = bases[i] + 0x4000 + (value >> 16 & 0xff0)};
-		queue_place(i, &s);
-		common_set(0x1c, 2, 1);
-	}
-	if (value & 0x20)
-		msix_on();
-	common_set(0x14, 1, 15);
+	for (u16 i = 0; i < 3; i++)
+		driver_queue(i, bases[i], value);
+	driver_ok(value);
 }
 
 /* A descriptor, of either layout, of a queue. */
@@ -92,11 +74,10 @@ static void from_peer(u32 w, u32 value)
 
 static void step(const uint8_t *s)
 {
-	u32 w = s[1] | s[2] << 8 | (u32)s[3] << 16, value = s[4] | s[5] << 8 | s[6] << 16 | (u32)s[7] << 24;
-	unsigned size = 1u << (s[0] >> 4 & 3);
-	u64 bar0 = bar_address(0), port = bar_address(1);
+	struct step step = step_of(s);
+	u32 w = step.w, value = step.value;
 
-	switch (s[0] & 15) {
+	switch (step.kind) {
 	case 0:
 		begin(value);
 		break;
@@ -111,19 +92,10 @@ static void step(const uint8_t *s)
 		break;
 	case 6:
 		(void)gmem_write(&guest_ram, w >> 23 ? w & 0xfffff : bases[(w >> 16) % 3] + (w & 0x7fff),
-				 &value, MIN(size, 4u));
+				 &value, MIN(step.size, 4u));
 		break;
 	case 7:
-		(void)gmem_write(&guest_ram, TX_DATA + (w & 0xfff), &value, MIN(size, 4u));
-		break;
-	case 8:
-		board_write(w >> 23, w >> 23 ? port + (w & 63) : bar0 + (w & 0x3fff), size, value);
-		break;
-	case 9:
-		board_read(w >> 23, w >> 23 ? port + (w & 63) : bar0 + (w & 0x3fff), size);
-		break;
-	case 10:
-		cfg_set(w & 0xff, MIN(size, 4u), value);
+		(void)gmem_write(&guest_ram, TX_DATA + (w & 0xfff), &value, MIN(step.size, 4u));
 		break;
 	case 11:
 		peer.refuses = value & 8;
@@ -136,7 +108,7 @@ static void step(const uint8_t *s)
 		fake_run_until(shim_tsc + 1 + value % 1000000000);
 		break;
 	default:
-		common_set(w & 0x3f, MIN(size, 4u), value);
+		bus_step(&step);
 	}
 	MUST(fake_timers_armed() <= 2);
 	MUST(peer.length <= NET_FRAME_MAX && peer.delivered <= peer.completed);
@@ -149,11 +121,7 @@ static void works_again(void)
 	struct header h;
 
 	fake_run_until(shim_tsc + ns_to_tsc(10000000000));
-	for (unsigned bar = 0; bar < 2; bar++)
-		cfg_set(PCI_BAR0 + 4 * bar, 4, bar ? 0xc000 : 0xc0000000);
-	cfg_set(PCI_COMMAND, 2, 7);
-	look_around();
-	cfg_set(seen.msix + 2, 2, 0);
+	bus_restore();
 	go(RINGS | F_ALL);
 	fake_run_until(shim_tsc + ns_to_tsc(10000000000));
 	peer.refuses = false;
