@@ -223,10 +223,12 @@ u64 ata_usage(const struct ata *ata)
 	return ata ? heap_size(ata) : 0;
 }
 
-void ata_meters(const struct ata *ata, unsigned i, u64 *commands, u64 *interrupts)
+void ata_meters(const struct ata *ata, unsigned i, struct device_meters *m)
 {
 	const struct ata_drive *d = &ata->channel[i / ATA_DRIVES].drive[i % ATA_DRIVES];
 
-	*commands = __atomic_load_n(&d->commands, __ATOMIC_RELAXED);
-	*interrupts = __atomic_load_n(&d->interrupts, __ATOMIC_RELAXED);
+	*m = (struct device_meters){.doorbells = __atomic_load_n(&d->commands, __ATOMIC_RELAXED),
+				    .interrupts = __atomic_load_n(&d->interrupts, __ATOMIC_RELAXED),
+				    .accesses = __atomic_load_n(&d->accesses, __ATOMIC_RELAXED),
+				    .copied = __atomic_load_n(&d->copied, __ATOMIC_RELAXED)};
 }

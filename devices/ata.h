@@ -5,7 +5,7 @@
  * Controller 1.0. What is emulated and what is not: docs/guest-machine.md. */
 #pragma once
 
-#include "types.h"
+#include "meters.h"
 
 struct block;
 struct guest;
@@ -39,5 +39,5 @@ void ata_reset(struct ata *ata);
 /* As a BIOS leaves it: channels that have a disk are decoded. */
 void ata_bios_state(struct ata *ata);
 u64 ata_usage(const struct ata *ata);
-/* Of disk i: commands, and interrupts, since power-on. Any CPU. */
-void ata_meters(const struct ata *ata, unsigned i, u64 *commands, u64 *interrupts);
+/* Of disk i. */
+void ata_meters(const struct ata *ata, unsigned i, struct device_meters *m);

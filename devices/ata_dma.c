@@ -220,6 +220,7 @@ u64 ata_bm_read(void *opaque, u64 offset, unsigned size)
 	u64 registers;
 
 	spin_lock(&c->lock);
+	c->selected->accesses++;
 	registers = c->bm_command | (u64)c->bm_status << 16 | (u64)c->bm_table << 32;
 	spin_unlock(&c->lock);
 	return registers >> (8 * (offset & 7)) & (BIT(8 * size) - 1);
@@ -231,6 +232,7 @@ void ata_bm_write(void *opaque, u64 offset, unsigned size, u64 value)
 	bool pending;
 
 	spin_lock(&c->lock);
+	c->selected->accesses++;
 	for (unsigned i = 0; i < size && (offset & 7) + i < 8; i++)
 		bm_byte(c, (unsigned)(offset & 7) + i, (u8)(value >> (8 * i)));
 	pending = ata_is_pending(c);

@@ -78,8 +78,8 @@ struct ata_drive {
 	u8 multiple; /* sectors of a block, 0: READ and WRITE MULTIPLE are off */
 	u8 mode;     /* of DMA, as SET FEATURES has it; 0: none */
 	enum ata_power power;
-	u64 commands, interrupts;    /* since power-on */
-	u32 cylinders, heads, track; /* CHS translation; track: sectors of one */
+	u64 commands, interrupts, accesses, copied; /* since power-on; read without the lock */
+	u32 cylinders, heads, track;                /* CHS translation; track: sectors of one */
 };
 
 /* What the selected drive is doing. */

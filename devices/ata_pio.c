@@ -119,6 +119,7 @@ u32 ata_pio_move(struct ata_channel *c, bool in, u8 *buf, u32 bytes)
 	else
 		memcpy(c->buffer + c->at, buf, n);
 	c->at += n;
+	c->selected->copied += n;
 	if (c->at == c->block_end)
 		block_moved(c);
 	return n;

@@ -78,6 +78,7 @@ u64 ata_port_read(void *opaque, u64 offset, unsigned size)
 	bool pending;
 
 	spin_lock(&c->lock);
+	c->selected->accesses++;
 	if (unlikely(nobody(c)))
 		value = BIT(8 * size) - 1;
 	else if (offset == ATA_DATA)
@@ -98,6 +99,7 @@ void ata_port_write(void *opaque, u64 offset, unsigned size, u64 value)
 	bool pending;
 
 	spin_lock(&c->lock);
+	c->selected->accesses++;
 	if (likely(!nobody(c))) {
 		if (offset == ATA_DATA && c->state == ATA_PIO_OUT)
 			ata_pio_move(c, false, (u8 *)&value, size);
@@ -120,6 +122,7 @@ u32 ata_port_string(void *opaque, u64 offset, unsigned size, bool in, u8 *buf, u
 	if (offset != ATA_DATA)
 		return 0;
 	spin_lock(&c->lock);
+	c->selected->accesses++;
 	if (!nobody(c) && c->state == (in ? ATA_PIO_IN : ATA_PIO_OUT)) /* whole items */
 		moved = ata_pio_move(c, in, buf, MIN(count, (c->block_end - c->at) / size) * size) / size;
 	pending = ata_is_pending(c);
@@ -138,6 +141,7 @@ u64 ata_control_read(void *opaque, u64 offset, unsigned size)
 
 	(void)offset, (void)size;
 	spin_lock(&c->lock);
+	c->selected->accesses++;
 	value = nobody(c) ? FLOATING : absent(c) ? 0 : c->selected->status;
 	spin_unlock(&c->lock);
 	return value;
@@ -166,6 +170,7 @@ void ata_control_write(void *opaque, u64 offset, unsigned size, u64 value)
 
 	(void)offset, (void)size;
 	spin_lock(&c->lock);
+	c->selected->accesses++;
 	if (!nobody(c)) {
 		changed = c->control ^ (u8)value;
 		c->control = (u8)value & (ATA_HOB | ATA_SRST | ATA_NIEN);

@@ -180,4 +180,13 @@ static struct net_port *port(void *nic)
 	return &e->port;
 }
 
-const struct nic_type e1000_nic = {create, destroy, reset, usage, port};
+static void meters(const void *nic, struct device_meters *m)
+{
+	const struct e1000 *e = nic;
+
+	*m = (struct device_meters){.doorbells = __atomic_load_n(&e->doorbells, __ATOMIC_RELAXED),
+				    .interrupts = __atomic_load_n(&e->interrupts, __ATOMIC_RELAXED),
+				    .accesses = __atomic_load_n(&e->accesses, __ATOMIC_RELAXED)};
+}
+
+const struct nic_type e1000_nic = {create, destroy, reset, usage, port, meters};

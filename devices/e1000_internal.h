@@ -129,6 +129,7 @@ struct e1000 {
 	struct net_port port;
 	struct spinlock lock; /* what follows */
 	bool closing;
+	u64 doorbells, interrupts, accesses; /* since power-on; read without it */
 	u32 io_address;
 	u32 reg[E1000_REGS];
 	u16 phy[E1000_PHY_REGS];

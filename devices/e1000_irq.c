@@ -38,6 +38,7 @@ void e1000_irq_update(struct e1000 *e)
 		q->quiet_until = now + q->interval;
 	}
 	q->asserted = wanted;
+	e->interrupts += wanted;
 	pci_set_intx(&e->function, wanted);
 }
 

@@ -243,6 +243,7 @@ u64 e1000_read(void *opaque, u64 offset, unsigned size)
 	if (!row)
 		return 0;
 	spin_lock(&e->lock);
+	e->accesses++;
 	value = row->read ? row->read(e, reg) : e->reg[reg];
 	spin_unlock(&e->lock);
 	return value >> offset % 4 * 8;
@@ -261,6 +262,8 @@ void e1000_write(void *opaque, u64 offset, unsigned size, u64 value)
 	if (!row)
 		return;
 	spin_lock(&e->lock);
+	e->accesses++;
+	e->doorbells += reg == E1000_TDT || reg == E1000_RDT;
 	if (row->writable || row->written) {
 		old = e->reg[reg];
 		e->reg[reg] = (u32)value & row->writable;

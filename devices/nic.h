@@ -3,6 +3,7 @@
 #pragma once
 
 #include "bridge.h"
+#include "meters.h"
 #include "pci.h"
 #include "pv_bus.h"
 
@@ -25,6 +26,7 @@ struct nic_type {
 	void (*reset)(void *nic);
 	u64 (*usage)(const void *nic); /* bytes that it takes */
 	struct net_port *(*port)(void *nic);
+	void (*meters)(const void *nic, struct device_meters *m);
 };
 
 extern const struct nic_type virtio_net_nic, e1000_nic;

@@ -320,7 +320,7 @@ struct pc *pc_create(struct guest *g, const struct pc_config *cfg)
 	pc->guest = g;
 	pc->config = *cfg;
 	pc_init_devices(pc);
-	if (cfg->testdev && testdev_init(&pc->test, g, &pc->router)) {
+	if (cfg->testdev && testdev_init(&pc->test, g, &pc->router, &pc->config)) {
 		log_error("%s: no memory for its test device", guest_name(g));
 		pc_destroy(pc);
 		return NULL;
@@ -348,21 +348,21 @@ u64 pc_usage(const struct pc *pc)
 	return size + (pc->rng ? virtio_rng_usage(pc->rng) : 0);
 }
 
-void pc_disk_meters(const struct pc *pc, unsigned i, u64 *doorbells, u64 *interrupts)
+void pc_disk_meters(const struct pc *pc, unsigned i, struct device_meters *m)
 {
 	unsigned place = 0;
 
-	*doorbells = *interrupts = 0;
+	*m = (struct device_meters){0};
 	if (i >= pc->config.nr_disks)
 		return;
 	for (unsigned k = 0; k < i; k++)
 		place += is_ide(&pc->config.disks[k]);
 	if (is_ide(&pc->config.disks[i]))
-		ata_meters(pc->ata, place, doorbells, interrupts);
+		ata_meters(pc->ata, place, m);
 	else if (pc->pv_disks[i])
-		pv_disk_meters(pc->pv_disks[i], doorbells, interrupts);
+		pv_disk_meters(pc->pv_disks[i], m);
 	else
-		virtio_blk_meters(pc->disks[i], doorbells, interrupts);
+		virtio_blk_meters(pc->disks[i], m);
 }
 
 void pc_destroy(struct pc *pc)
@@ -441,6 +441,13 @@ void pc_bios_state(struct pc *pc)
 struct net_meters pc_nic_meters(const struct pc *pc, unsigned n)
 {
 	return net_port_meters(nic_types[pc->config.nics[n].model]->port(pc->nics[n]));
+}
+
+void pc_nic_device_meters(const struct pc *pc, unsigned n, struct device_meters *m)
+{
+	*m = (struct device_meters){0};
+	if (n < pc->config.nr_nics)
+		nic_types[pc->config.nics[n].model]->meters(pc->nics[n], m);
 }
 
 size_t pc_console_input(struct pc *pc, const u8 *buf, size_t n)

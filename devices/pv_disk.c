@@ -277,6 +277,8 @@ static int open_ring(struct pv_device *device, unsigned ring, gpa_t base, u64 si
 	(void)ring;
 	spin_lock(&d->lock);
 	if (d->state == PV_CLOSED) {
+		d->suppressed += d->ring.suppressed;
+		d->ring.suppressed = 0;
 		rc = pv_ring_init(&d->ring, d->mem, base, size);
 		if (rc == 0) {
 			d->state = PV_OPEN;
@@ -404,8 +406,11 @@ u64 pv_disk_usage(const struct pv_disk *d)
 	return heap_size(d);
 }
 
-void pv_disk_meters(const struct pv_disk *d, u64 *doorbells, u64 *notifications)
+void pv_disk_meters(const struct pv_disk *d, struct device_meters *m)
 {
-	*doorbells = __atomic_load_n(&d->doorbells, __ATOMIC_RELAXED);
-	*notifications = __atomic_load_n(&d->notifications, __ATOMIC_RELAXED);
+	*m = (struct device_meters){0};
+	m->doorbells = m->accesses = __atomic_load_n(&d->doorbells, __ATOMIC_RELAXED);
+	m->interrupts = __atomic_load_n(&d->notifications, __ATOMIC_RELAXED);
+	m->suppressed = __atomic_load_n(&d->suppressed, __ATOMIC_RELAXED) +
+			__atomic_load_n(&d->ring.suppressed, __ATOMIC_RELAXED);
 }

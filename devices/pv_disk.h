@@ -5,6 +5,7 @@
 #pragma once
 
 #include "block.h"
+#include "meters.h"
 #include "pv_bus.h"
 
 struct guest;
@@ -27,5 +28,4 @@ struct pv_disk *pv_disk_create(struct guest *g, struct pv_bus *bus, const struct
 void pv_disk_destroy(struct pv_disk *d);
 void pv_disk_reset(struct pv_disk *d);
 u64 pv_disk_usage(const struct pv_disk *d); /* bytes that it takes */
-/* Doorbells, and notifications of the guest; any CPU. */
-void pv_disk_meters(const struct pv_disk *d, u64 *doorbells, u64 *notifications);
+void pv_disk_meters(const struct pv_disk *d, struct device_meters *m);

@@ -56,6 +56,7 @@ struct pv_disk {
 	struct pv_slot *fence;        /* the barrier that waits, or is served: nothing behind it is taken */
 	struct list again;            /* slots with steps left to do */
 	u64 doorbells, notifications; /* read without the lock */
+	u64 suppressed;               /* likewise, by rings before this one */
 	u32 nr_free;                  /* slots */
 	u8 free_slots[PV_SLOTS];
 	u8 free_chunks; /* bits */

@@ -33,6 +33,7 @@ struct net_ring {
 	enum pv_state state;
 	bool told; /* that it is broken, or that it can be closed now */
 	u32 event;
+	u64 events, suppressed; /* meters; suppressed: by rings before this one */
 	struct pv_ring ring;
 };
 
@@ -46,6 +47,7 @@ struct pv_net {
 	void *opaque;
 	u8 address[NET_ADDRESS];
 	char id[16];
+	u64 doorbells; /* meter, atomic */
 	struct net_ring ring[RINGS];
 	/* Under the transmit ring's lock. */
 	bool serving; /* somebody is taking frames; who comes meanwhile need not */
@@ -78,7 +80,9 @@ static bool has_news(struct pv_net *n, struct net_ring *r)
 	} else if (r->state == PV_CLOSING && !r->told && is_idle(n, r)) {
 		news = r->told = true;
 	}
-	return news && r->event;
+	news = news && r->event;
+	r->events += news;
+	return news;
 }
 
 static void unlock_and_tell(struct pv_net *n, struct net_ring *r)
@@ -237,6 +241,7 @@ static int doorbell(struct pv_device *device, unsigned ring)
 	bool more = false;
 	int rc = 0;
 
+	__atomic_fetch_add(&n->doorbells, 1, __ATOMIC_RELAXED);
 	if (ring == RING_TX)
 		rc = send_turn(n, &more);
 	else if (__atomic_load_n(&n->ring[RING_RX].state, __ATOMIC_RELAXED) != PV_OPEN)
@@ -330,6 +335,8 @@ static int open_ring(struct pv_device *device, unsigned ring, gpa_t base, u64 si
 
 	spin_lock(&r->lock);
 	if (r->state == PV_CLOSED) {
+		r->suppressed += r->ring.suppressed;
+		r->ring.suppressed = 0;
 		rc = pv_ring_init(&r->ring, n->mem, base, size);
 		if (rc == 0) {
 			r->state = PV_OPEN;
@@ -466,4 +473,18 @@ static struct net_port *port(void *nic)
 	return &n->port;
 }
 
-const struct nic_type pv_net_nic = {create, destroy, reset, usage, port};
+static void meters(const void *nic, struct device_meters *m)
+{
+	const struct pv_net *n = nic;
+
+	*m = (struct device_meters){0};
+	m->doorbells = m->accesses = __atomic_load_n(&n->doorbells, __ATOMIC_RELAXED);
+	for (unsigned i = 0; i < RINGS; i++) {
+		const struct net_ring *r = &n->ring[i];
+		m->interrupts += __atomic_load_n(&r->events, __ATOMIC_RELAXED);
+		m->suppressed += __atomic_load_n(&r->suppressed, __ATOMIC_RELAXED) +
+				 __atomic_load_n(&r->ring.suppressed, __ATOMIC_RELAXED);
+	}
+}
+
+const struct nic_type pv_net_nic = {create, destroy, reset, usage, port, meters};

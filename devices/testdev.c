@@ -55,8 +55,10 @@ void testdev_meter_write(void *opaque, u64 offset, unsigned size, u64 value)
 {
 	struct testdev *t = opaque;
 
-	if (offset == 0 && size == 4)
-		t->meter = guest_meter(t->guest, (u32)value);
+	if (offset != 0 || size != 4)
+		return;
+	t->meter = value >= GUEST_METER_DEVICES ? t->config->meter(t->config->opaque, (u32)value)
+						: guest_meter(t->guest, (u32)value);
 }
 
 u64 testdev_irq_read(void *opaque, u64 offset, unsigned size)
@@ -104,9 +106,9 @@ void testdev_reset(struct testdev *t)
 	memset(t->memory, 0, PC_TEST_MMIO_SIZE);
 }
 
-int testdev_init(struct testdev *t, struct guest *g, struct irq_router *irq)
+int testdev_init(struct testdev *t, struct guest *g, struct irq_router *irq, const struct pc_config *config)
 {
-	*t = (struct testdev){.guest = g, .irq = irq};
+	*t = (struct testdev){.guest = g, .irq = irq, .config = config};
 	t->memory = heap_alloc(PC_TEST_MMIO_SIZE);
 	return t->memory ? 0 : ERR_NOMEM;
 }

@@ -8,6 +8,7 @@
 
 struct guest;
 struct irq_router;
+struct pc_config;
 
 #define TESTDEV_LATCH_PORT 0xe0 /* 4 ports that keep what is written, in any size */
 #define TESTDEV_LATCH_PORTS 4
@@ -22,14 +23,15 @@ struct irq_router;
 struct testdev {
 	struct guest *guest;
 	struct irq_router *irq;
+	const struct pc_config *config;
 	u8 latch[TESTDEV_LATCH_PORTS];
 	u64 meter;  /* as it was taken */
 	u32 raised; /* bit n: line n is held high from here */
 	u8 *memory; /* PC_TEST_MMIO_SIZE bytes */
 };
 
-/* ERR_NOMEM. */
-int testdev_init(struct testdev *t, struct guest *g, struct irq_router *irq);
+/* ERR_NOMEM. What config points to stays. */
+int testdev_init(struct testdev *t, struct guest *g, struct irq_router *irq, const struct pc_config *config);
 void testdev_fini(struct testdev *t);
 void testdev_reset(struct testdev *t);
 u64 testdev_latch_read(void *opaque, u64 offset, unsigned size);

@@ -136,7 +136,7 @@ static bool serve(struct blk_lane *lane)
 	virtq_kicks_off(&lane->queue->vq);
 	more = serve_turn(lane, &broken);
 	lane->serving = false;
-	tell = virtq_interrupt(&lane->queue->vq);
+	tell = virtio_queue_news(lane->queue);
 	spin_unlock(&lane->queue->lock);
 	if (tell)
 		virtio_pci_interrupt(&lane->blk->pci, lane->index);
@@ -170,7 +170,7 @@ static void complete(struct block_request *r, enum block_status status)
 
 	spin_lock(&lane->queue->lock);
 	slot_finish(lane, s, status);
-	tell = !lane->serving && virtq_interrupt(&lane->queue->vq);
+	tell = !lane->serving && virtio_queue_news(lane->queue);
 	go_on = lane->blocked;
 	lane->blocked = false;
 	spin_unlock(&lane->queue->lock);
@@ -303,7 +303,7 @@ u64 virtio_blk_usage(const struct virtio_blk *b)
 	return heap_size(b);
 }
 
-void virtio_blk_meters(const struct virtio_blk *b, u64 *doorbells, u64 *interrupts)
+void virtio_blk_meters(const struct virtio_blk *b, struct device_meters *m)
 {
-	virtio_pci_meters(&b->pci, doorbells, interrupts);
+	virtio_pci_meters(&b->pci, m);
 }

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "block.h"
+#include "meters.h"
 #include "pci.h"
 
 #define VIRTIO_BLK_ID_BYTES 20
@@ -29,4 +30,4 @@ struct virtio_blk *virtio_blk_create(struct guest *g, struct pci_bus *bus, u8 de
 void virtio_blk_destroy(struct virtio_blk *b);
 void virtio_blk_reset(struct virtio_blk *b);
 u64 virtio_blk_usage(const struct virtio_blk *b); /* bytes that it takes */
-void virtio_blk_meters(const struct virtio_blk *b, u64 *doorbells, u64 *interrupts);
+void virtio_blk_meters(const struct virtio_blk *b, struct device_meters *m);

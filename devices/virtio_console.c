@@ -138,7 +138,7 @@ static u64 send(struct virtio_console *c)
 	virtq_kicks_off(&q->vq);
 	end = send_turn(c);
 	c->sending = false;
-	tell = virtq_interrupt(&q->vq);
+	tell = virtio_queue_news(q);
 	spin_unlock(&q->lock);
 	if (tell)
 		virtio_pci_interrupt(&c->pci, TRANSMIT);
@@ -199,7 +199,7 @@ size_t virtio_console_input(struct virtio_console *c, const u8 *buf, size_t n)
 			if (taken < n && !virtq_kicks_on(&q->vq))
 				break;
 		}
-		tell = virtq_interrupt(&q->vq);
+		tell = virtio_queue_news(q);
 		broken = q->vq.broken;
 	}
 	c->refused = taken < n;

@@ -191,4 +191,11 @@ static struct net_port *port(void *nic)
 	return &n->port;
 }
 
-const struct nic_type virtio_net_nic = {create, destroy, reset, usage, port};
+static void meters(const void *nic, struct device_meters *m)
+{
+	const struct virtio_net *n = nic;
+
+	virtio_pci_meters(&n->pci, m);
+}
+
+const struct nic_type virtio_net_nic = {create, destroy, reset, usage, port, meters};

@@ -128,7 +128,7 @@ bool net_ctrl_serve(struct virtio_net *n)
 	spin_lock(&q->lock);
 	for (unsigned i = 0; i < TURN_COMMANDS && more; i++)
 		more = serve_one(n, &broken);
-	tell = q->enabled && virtq_interrupt(&q->vq);
+	tell = q->enabled && virtio_queue_news(q);
 	spin_unlock(&q->lock);
 	if (tell)
 		virtio_pci_interrupt(&n->pci, QUEUE_CONTROL);

@@ -153,7 +153,7 @@ static void ready(struct net_port *p)
 	bool tell;
 
 	spin_lock(&q->lock);
-	tell = q->enabled && virtq_interrupt(&q->vq);
+	tell = q->enabled && virtio_queue_news(q);
 	spin_unlock(&q->lock);
 	if (tell)
 		virtio_pci_interrupt(&n->pci, QUEUE_RX);

@@ -28,7 +28,7 @@ static void complete(struct net_frame *f, bool delivered)
 	virtq_push(&q->vq, &s->chain, 0);
 	s->done = true;
 	slots_retire(n);
-	tell = !n->serving && q->enabled && virtq_interrupt(&q->vq);
+	tell = !n->serving && q->enabled && virtio_queue_news(q);
 	go_on = n->blocked && !n->serving;
 	if (go_on)
 		n->blocked = false;
@@ -149,7 +149,7 @@ bool net_tx_serve(struct virtio_net *n)
 	/* Blocked, and all came back meanwhile: nobody else goes on. */
 	if (n->blocked && n->slot_head == n->slot_tail)
 		l = TX_AGAIN;
-	tell = q->enabled && virtq_interrupt(&q->vq);
+	tell = q->enabled && virtio_queue_news(q);
 	spin_unlock(&q->lock);
 	if (tell)
 		virtio_pci_interrupt(&n->pci, QUEUE_TX);

@@ -71,13 +71,16 @@ void virtio_pci_interrupt(struct virtio_pci *v, unsigned queue)
 		isr_set(v, ISR_QUEUE);
 }
 
-void virtio_pci_meters(const struct virtio_pci *v, u64 *doorbells, u64 *interrupts)
+void virtio_pci_meters(const struct virtio_pci *v, struct device_meters *m)
 {
-	*doorbells = *interrupts = 0;
+	*m = (struct device_meters){0};
 	for (unsigned i = 0; i < v->nr_queues; i++) {
-		*doorbells += __atomic_load_n(&v->queues[i].doorbells, __ATOMIC_RELAXED);
-		*interrupts += __atomic_load_n(&v->queues[i].interrupts, __ATOMIC_RELAXED);
+		const struct virtio_queue *q = &v->queues[i];
+		m->doorbells += __atomic_load_n(&q->doorbells, __ATOMIC_RELAXED);
+		m->interrupts += __atomic_load_n(&q->interrupts, __ATOMIC_RELAXED);
+		m->suppressed += __atomic_load_n(&q->suppressed, __ATOMIC_RELAXED);
 	}
+	m->accesses = m->doorbells + __atomic_load_n(&v->accesses, __ATOMIC_RELAXED);
 }
 
 /* 2.1.2: a driver that is not there yet is not told. */
@@ -111,10 +114,16 @@ static u64 config_read(const struct virtio_pci *v, u64 offset, unsigned size)
 	return value;
 }
 
+static void count_access(struct virtio_pci *v)
+{
+	__atomic_fetch_add(&v->accesses, 1, __ATOMIC_RELAXED);
+}
+
 static u64 page_read(void *opaque, u64 offset, unsigned size)
 {
 	struct virtio_pci *v = opaque;
 
+	count_access(v);
 	if (offset < COMMON_BYTES)
 		return virtio_common_read(v, offset, size);
 	if (offset == ISR_AT)
@@ -124,6 +133,7 @@ static u64 page_read(void *opaque, u64 offset, unsigned size)
 
 static void page_write(void *opaque, u64 offset, unsigned size, u64 value)
 {
+	count_access(opaque);
 	if (offset < COMMON_BYTES)
 		virtio_common_write(opaque, offset, size, value);
 }
@@ -151,6 +161,7 @@ static u64 msix_read(void *opaque, u64 offset, unsigned size)
 {
 	struct virtio_pci *v = opaque;
 
+	count_access(v);
 	if (offset < PENDING_AT - TABLE_AT)
 		return msix_table_read(&v->msix, offset, size);
 	return msix_pending_read(&v->msix, offset - (PENDING_AT - TABLE_AT), size);
@@ -160,6 +171,7 @@ static void msix_write(void *opaque, u64 offset, unsigned size, u64 value)
 {
 	struct virtio_pci *v = opaque;
 
+	count_access(v);
 	if (offset < PENDING_AT - TABLE_AT)
 		msix_table_write(&v->msix, offset, size, value);
 }

@@ -9,6 +9,7 @@
  * Locks: the device's, then a queue's, then MSI-X's or the bus's for pins. */
 #pragma once
 
+#include "meters.h"
 #include "msix.h"
 #include "pci.h"
 #include "spinlock.h"
@@ -33,6 +34,7 @@ struct virtio_queue {
 	bool enabled;
 	u16 vector;                /* of MSI-X */
 	u64 doorbells, interrupts; /* meters, atomic: since power-on, each way */
+	u64 suppressed;            /* and as one, under the lock */
 	struct virtq_setup setup;  /* under the device's lock */
 };
 
@@ -68,6 +70,7 @@ struct virtio_pci {
 	u16 config_vector;
 	bool resetting; /* status shows it until the type is idle */
 	u8 status;      /* atomic: NEEDS_RESET may come at any time */
+	u64 accesses;   /* of the BARs, doorbells left out; atomic */
 	struct spinlock isr_lock;
 	u8 isr;
 };
@@ -87,8 +90,16 @@ static inline u64 virtio_pci_features(const struct virtio_pci *v)
 }
 /* Tells the driver of used buffers; without a lock. */
 void virtio_pci_interrupt(struct virtio_pci *v, unsigned queue);
-/* What went both ways so far, of all queues; any CPU. */
-void virtio_pci_meters(const struct virtio_pci *v, u64 *doorbells, u64 *interrupts);
+/* As virtq_interrupt(), and counted where the driver does not want to be told. With the queue's lock. */
+static inline bool virtio_queue_news(struct virtio_queue *q)
+{
+	bool news = q->vq.since, wanted = virtq_interrupt(&q->vq);
+
+	q->suppressed += news && !wanted;
+	return wanted;
+}
+/* Of all its queues. */
+void virtio_pci_meters(const struct virtio_pci *v, struct device_meters *m);
 /* The driver broke the rules, or the device cannot go on (2.1.1): DEVICE_NEEDS_RESET; without a lock. */
 void virtio_pci_fail(struct virtio_pci *v);
 

@@ -145,7 +145,7 @@ static u64 serve(struct virtio_rng *r)
 	}
 	virtq_kicks_off(&r->queue.vq);
 	end = turn(r);
-	tell = virtq_interrupt(&r->queue.vq);
+	tell = virtio_queue_news(&r->queue);
 	spin_unlock(&r->queue.lock);
 	if (tell)
 		virtio_pci_interrupt(&r->pci, 0);

@@ -194,6 +194,8 @@ static void command_over(struct ide_channel *c, struct list *over)
 {
 	struct block_request *r = c->current;
 
+	if (c->bounced && c->dma && r->op != BLOCK_WRITE_ZEROES)
+		r->copied += c->sectors * BLOCK_SECTOR;
 	if (c->bounced && c->dma && r->op == BLOCK_READ)
 		ide_copy_back(c, r, c->sectors * BLOCK_SECTOR);
 	c->done += c->sectors;

@@ -50,12 +50,16 @@ struct block_request {
 	/* For the device that has the request. */
 	struct list link;
 	u64 private[7];
+	/* Bytes that a disk without BLOCK_COPIES had to copy all the same: it adds, who hands requests to
+	 * disks sets it to 0 before. */
+	u64 copied;
 };
 
 #define BLOCK_READ_ONLY 1u /* writes, discards and write-zeroes are BLOCK_IOERR */
 /* A completed write may still be lost in a power cut until a BLOCK_FLUSH; without it, every one is durable.
  */
 #define BLOCK_VOLATILE 2u
+#define BLOCK_COPIES 4u /* what is read or written is copied once, by the CPU */
 
 struct block {
 	/* The request has been checked. Any CPU, several at once. Requests that wait at the same time are

@@ -32,6 +32,7 @@ struct block_meters {
 	u64 barriers;
 	u64 errors;       /* status other than BLOCK_OK; not in ops and bytes */
 	u64 longest_wait; /* in dispatches, see above */
+	u64 copied;       /* bytes, by the disk, for BLOCK_READ and BLOCK_WRITE */
 	u64 ticks;        /* of the TSC, from submit to completion, errors included: the sum over requests */
 };
 

@@ -38,5 +38,13 @@ unsigned guest_vcpu_count(const struct guest *g);
 #define GUEST_METER_RUN 0x101u        /* in the guest */
 #define GUEST_METER_HYPERVISOR 0x102u /* in the hypervisor, for a vCPU */
 #define GUEST_METER_BILLED 0x103u     /* in the hypervisor, for the VM beside its vCPUs: timers, say */
+/* Of its disks and network interfaces together, of which vcpu/ knows nothing (pc_config.meter): */
+#define GUEST_METER_DEVICES 0x104u
+#define GUEST_METER_COPIED 0x104u    /* bytes that were copied: by devices, disks, bridges */
+#define GUEST_METER_DOORBELLS 0x105u /* see struct device_meters */
+#define GUEST_METER_INTERRUPTS 0x106u
+#define GUEST_METER_SUPPRESSED 0x107u
+#define GUEST_METER_ACCESSES 0x108u
+#define GUEST_METER_DROPPED 0x109u /* frames that came and found no room */
 /* 0 for what is not known. Up to now, the exit that goes on included. */
 u64 guest_meter(const struct guest *g, u32 which);

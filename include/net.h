@@ -86,6 +86,10 @@ struct net_rule {
 struct net_meters {
 	u64 tx_frames, tx_bytes, tx_bad, tx_spoofed, tx_filtered;
 	u64 rx_frames, rx_bytes, rx_dropped, rx_filtered;
+	/* Bytes that the switch copied of frames that it sent, to all receivers and into the switch's own
+	 * memory; and into its buffers. What goes from one VM to another is in the first of the one and in
+	 * the second of the other. */
+	u64 tx_copied, rx_copied;
 };
 
 #define NET_ANTI_SPOOF 1u /* only frames from the port's own address leave it */

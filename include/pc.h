@@ -6,6 +6,7 @@
 #include "bridge.h"
 #include "disk_model.h"
 #include "lib.h"
+#include "meters.h"
 #include "net_model.h"
 
 struct block;
@@ -72,6 +73,8 @@ struct pc_config {
 	/* After pc_console_input() took less than it was given: there is room again. May call
 	 * pc_console_input(). */
 	void (*console_room)(void *opaque);
+	/* With testdev: what guest_meter() does not know, GUEST_METER_DEVICES and on. */
+	u64 (*meter)(void *opaque, u32 which);
 	/* A device behind a Socle ring notifies the guest: number as given to pv_open(). Any CPU. */
 	void (*event)(void *opaque, u32 number);
 	void *opaque;
@@ -80,15 +83,14 @@ struct pc_config {
 
 /* Creates every device and registers its I/O regions with the guest; as after power-on. NULL, with
  * the reason logged and nothing left behind, when anything fails. All callbacks must be set; event may be
- * NULL where no disk is DISK_SOCLE. */
+ * NULL where no disk is DISK_SOCLE, meter where there is no test device. */
 struct pc *pc_create(struct guest *g, const struct pc_config *cfg);
 /* No vCPU of the guest may be running. */
 void pc_destroy(struct pc *pc);
 /* Bytes that its devices take. */
 u64 pc_usage(const struct pc *pc);
-/* How often the guest told disk i of pc_config.disks[] of requests, and was told of completions, in this life
- * of the PC; any CPU. */
-void pc_disk_meters(const struct pc *pc, unsigned i, u64 *doorbells, u64 *interrupts);
+/* Of disk i of pc_config.disks[], in this life of the PC; any CPU. All 0: there is none. */
+void pc_disk_meters(const struct pc *pc, unsigned i, struct device_meters *m);
 /* As after power-on, except the clock and its battery-backed memory. No vCPU may be running. */
 void pc_reset(struct pc *pc);
 /* After pc_create() or pc_reset(): programs PIC, PIT and CMOS as a PC BIOS leaves them for what it boots. */
@@ -96,6 +98,8 @@ void pc_bios_state(struct pc *pc);
 
 /* What went through the n-th of its network interfaces. */
 struct net_meters pc_nic_meters(const struct pc *pc, unsigned n);
+/* As pc_disk_meters(). */
+void pc_nic_device_meters(const struct pc *pc, unsigned n, struct device_meters *m);
 
 /* Bytes typed for the guest: returns how many its UART or virtio console took (0..n). */
 size_t pc_console_input(struct pc *pc, const u8 *buf, size_t n);

@@ -25,6 +25,7 @@ struct pv_ring {
 	bool in_use[SOCLE_RING_MAX]; /* ids */
 	struct gmem_tlb tlb;
 	u64 requests, responses, notifications; /* meters */
+	u64 suppressed;                         /* published, and the guest did not want to be told yet */
 };
 
 /* Begins with what the guest should have zeroed: the consumers are 0. Pins its pages. ERR_INVAL: size or

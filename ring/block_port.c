@@ -117,5 +117,7 @@ struct block_meters block_port_meters(const struct block_port *p)
 	_Static_assert(sizeof(m) % sizeof(u64) == 0, "nothing but figures");
 	for (unsigned i = 0; i < sizeof(m) / sizeof(u64); i++)
 		((u64 *)&m)[i] = __atomic_load_n(&((const u64 *)&p->meters)[i], __ATOMIC_RELAXED);
+	if (p->queue && p->queue->disk->flags & BLOCK_COPIES)
+		m.copied = m.bytes_read + m.bytes_written;
 	return m;
 }

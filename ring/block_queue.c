@@ -146,6 +146,7 @@ static void slot_first(struct block_slot *s, struct block_request *r)
 	d->count = r->count;
 	d->nr_segments = r->nr_segments;
 	d->segments = r->segments;
+	d->copied = 0;
 }
 
 /* From competing into the slot. */
@@ -303,6 +304,9 @@ static void slot_done(struct block_request *request, enum block_status status)
 		struct block_request *r = list_entry(s->members.next, struct block_request, link);
 
 		list_remove(&r->link);
+		if (unlikely(request->copied))
+			block_meter(&block_ticket(r)->port->meters.copied,
+				    request->copied * r->count / request->count);
 		/* One bad sector must not fail the neighbours, which may be another VM's. */
 		if (retry) {
 			block_ticket(r)->alone = true;

@@ -46,7 +46,7 @@ void block_ram_init(struct block_ram *d, void *base, u64 length, u32 flags)
 {
 	d->block = (struct block){.submit = ram_submit,
 				  .sectors = length / BLOCK_SECTOR,
-				  .flags = flags & BLOCK_READ_ONLY,
+				  .flags = (flags & BLOCK_READ_ONLY) | BLOCK_COPIES,
 				  .serve = ram_serve};
 	d->base = base;
 }

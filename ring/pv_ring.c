@@ -154,8 +154,10 @@ bool pv_ring_publish(struct pv_ring *r)
 	__atomic_store_n(&h->response_producer, r->response_producer, __ATOMIC_RELEASE);
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	if (!socle_ring_crossed(__atomic_load_n(&h->response_event, __ATOMIC_RELAXED), before,
-				r->response_producer))
+				r->response_producer)) {
+		r->suppressed++;
 		return false;
+	}
 	r->notifications++;
 	return true;
 }

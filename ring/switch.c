@@ -182,6 +182,7 @@ static void decide(struct net_switch *sw, struct passage *w, u64 now)
 		w->dropped = false;
 		p->meters.tx_frames++;
 		p->meters.tx_bytes += w->frame->length;
+		p->meters.tx_copied += w->header_piece.length;
 		if (memcmp(source, p->address, NET_ADDRESS) != 0)
 			net_table_learn(sw, p, source, now);
 		w->target = net_table_find(sw, target, now); /* never has an address of a group */

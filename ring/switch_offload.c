@@ -105,6 +105,8 @@ static void done(struct passage *w, struct net_port *to, u32 length, const struc
 {
 	to->meters.rx_frames++;
 	to->meters.rx_bytes += length;
+	to->meters.rx_copied += length;
+	w->from->meters.tx_copied += length;
 	w->delivered = true;
 	to->ops->received(to, length, o);
 	if (to->ops->ready)

@@ -36,6 +36,7 @@ static int build_devices(struct vm *vm, u64 low, u64 high)
 	    .console_output = vm_console_output,
 	    .debug_output = vm_console_output,
 	    .console_room = console_room,
+	    .meter = vm_meter,
 	    .event = vm_event_alarm,
 	    .opaque = vm,
 	};

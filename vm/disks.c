@@ -256,5 +256,5 @@ void vm_disk_meters(const struct vm *vm, unsigned i, struct disk_meters *m)
 	for (unsigned before = 0; before < i; before++)
 		number += vm->config->disks[before].path[0] != 0;
 	if (vm->pc)
-		pc_disk_meters(vm->pc, number, &m->doorbells, &m->interrupts);
+		pc_disk_meters(vm->pc, number, &m->device);
 }

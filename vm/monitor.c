@@ -217,10 +217,10 @@ static bool take_byte(u8 *byte)
 	return true;
 }
 
-bool monitor_key_pressed(void)
+int monitor_key(void)
 {
 	u8 byte;
-	return take_byte(&byte);
+	return take_byte(&byte) ? byte : -1;
 }
 
 void monitor_wait(bool (*waiting)(u64 arg), u64 arg)

@@ -24,8 +24,8 @@ void monitor_print(const char *fmt, ...) PRINTF(1, 2);
 void monitor_error(const struct call *c, const char *fmt, ...) PRINTF(2, 3);
 /* No further command until waiting(arg) is false; Ctrl-C ends the wait. */
 void monitor_wait(bool (*waiting)(u64 arg), u64 arg);
-/* A wait for any key: true once when one has come. */
-bool monitor_key_pressed(void);
+/* A command that waits for keys: the next one, -1: none has come. */
+int monitor_key(void);
 /* The next lines go to line(), until it returns false; NULL: it was interrupted. */
 void monitor_read_lines(const char *prompt, bool (*line)(const char *text));
 void monitor_close(void);

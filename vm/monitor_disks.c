@@ -10,6 +10,14 @@ static u64 microseconds(u64 ticks)
 	return tsc_to_ns(ticks) / 1000;
 }
 
+void stats_device_json(struct json *j, const struct device_meters *m)
+{
+	json_number(j, "doorbells", m->doorbells);
+	json_number(j, "interrupts", m->interrupts);
+	json_number(j, "suppressed", m->suppressed);
+	json_number(j, "exits", m->accesses);
+}
+
 static void disk_json(struct json *j, unsigned i, const struct disk_meters *m)
 {
 	const struct block_meters *b = &m->block;
@@ -27,9 +35,9 @@ static void disk_json(struct json *j, unsigned i, const struct disk_meters *m)
 	json_number(j, "errors", b->errors);
 	json_number(j, "merges", b->merges);
 	json_number(j, "longest_wait", b->longest_wait);
-	json_number(j, "doorbells", m->doorbells);
-	json_number(j, "interrupts", m->interrupts);
+	json_number(j, "copied", b->copied + m->device.copied);
 	json_number(j, "time_us", microseconds(b->ticks));
+	stats_device_json(j, &m->device);
 	json_close(j, '}');
 }
 
@@ -44,7 +52,10 @@ static void disk_rows(unsigned i, const struct disk_meters *m)
 		      b->barriers);
 	monitor_print("%12lu  disk%u: errors; %lu merged, longest wait %lu, %lu us in all\n", b->errors,
 		      i + 1, b->merges, b->longest_wait, microseconds(b->ticks));
-	monitor_print("%12lu  disk%u: doorbells, %lu interrupts\n", m->doorbells, i + 1, m->interrupts);
+	monitor_print(
+	    "%12lu  disk%u: doorbells, %lu interrupts, %lu suppressed; %lu exits, %lu bytes copied\n",
+	    m->device.doorbells, i + 1, m->device.interrupts, m->device.suppressed, m->device.accesses,
+	    b->copied + m->device.copied);
 }
 
 void stats_disks(struct json *j, const struct vm *vm)

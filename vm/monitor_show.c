@@ -35,6 +35,20 @@ void vm_state_letters(const struct vm *vm, char letters[8])
 
 /* ---- list ---- */
 
+void io_json(struct json *j, const struct vm *vm)
+{
+	struct vm_io io;
+
+	vm_io(vm, &io);
+	json_number(j, "disk_reads", io.disk_ops[0]);
+	json_number(j, "disk_writes", io.disk_ops[1]);
+	json_number(j, "disk_bytes_read", io.disk_bytes[0]);
+	json_number(j, "disk_bytes_written", io.disk_bytes[1]);
+	json_number(j, "net_bytes_sent", io.net_bytes[0]);
+	json_number(j, "net_bytes_received", io.net_bytes[1]);
+	json_number(j, "net_dropped", io.net_dropped);
+}
+
 static void list_row(const struct vm *vm)
 {
 	char letters[8];
@@ -59,6 +73,7 @@ static void list_json(struct json *j, const struct vm *vm)
 	json_string(j, "state", letters);
 	json_string(j, "state_text", vm_state_text(vm));
 	json_thousandths(j, "time_s", vm_used_ms(vm));
+	io_json(j, vm);
 	json_close(j, '}');
 }
 

@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The monitor's top: how much of the CPUs each VM used since the last look. */
+/* The monitor's top: how much of the CPUs each VM used since the last look; and what went through its disks
+ * and network interfaces since it started, as xentop shows it. */
 #include "host.h"
 #include "json.h"
 #include "monitor.h"
 #include "monitor_show.h"
 
 #define PERIOD_NS 1000000000u
+#define KEY_DEVICES 'd'
 #define CLEAR_LINE "\x1b[K\n" /* what stood there before (ECMA-48 8.3.41) */
 
 static struct {
 	struct timer timer;
 	bool ready; /* the timer is set up */
 	bool due;
+	bool devices;        /* disks and networks are shown, not memory and exits */
 	u64 last_ms, now_ms; /* of this machine: the last look, and this one */
 } top;
 
@@ -30,6 +33,33 @@ static u64 share(u64 ms, u64 period_ms)
 	return period_ms ? ms * 1000 / period_ms : 0;
 }
 
+static void row_cpu(const struct vm *vm, const char *letters, u64 run, u64 used, u64 rate)
+{
+	monitor_print("%-20s %5u %s %8lu.%lu %5lu.%lu %7lu %7lu %5u %9lu" CLEAR_LINE, vm->name, vm->id,
+		      letters, run / 1000, run % 1000 / 100, used / 10, used % 10, vm->config->memory >> 20,
+		      vm->guest.mem.populated_pages >> 8, vm->config->vcpus, rate);
+}
+
+static void row_devices(const struct vm *vm, const char *letters, u64 used)
+{
+	struct vm_io io;
+
+	vm_io(vm, &io);
+	monitor_print("%-20s %5u %s %5lu.%lu %9lu %9lu %9lu %9lu" CLEAR_LINE, vm->name, vm->id, letters,
+		      used / 10, used % 10, io.disk_ops[0], io.disk_ops[1], io.net_bytes[0] >> 10,
+		      io.net_bytes[1] >> 10);
+}
+
+static void head(void)
+{
+	if (top.devices)
+		monitor_print("%-20s %5s %6s %7s %9s %9s %9s %9s" CLEAR_LINE, "NAME", "ID", "STATE", "CPU(%)",
+			      "VBD_RD", "VBD_WR", "NETTX(k)", "NETRX(k)");
+	else
+		monitor_print("%-20s %5s %6s %10s %7s %7s %7s %5s %9s" CLEAR_LINE, "NAME", "ID", "STATE",
+			      "CPU(sec)", "CPU(%)", "MEM(M)", "USED(M)", "VCPUS", "EXITS/s");
+}
+
 static void row(struct json *j, struct vm *vm)
 {
 	char letters[8];
@@ -40,10 +70,10 @@ static void row(struct json *j, struct vm *vm)
 	vm->top.exits = exits;
 	vm_state_letters(vm, letters);
 	if (!j) {
-		monitor_print("%-20s %5u %s %8lu.%lu %5lu.%lu %7lu %7lu %5u %9lu" CLEAR_LINE, vm->name,
-			      vm->id, letters, run / 1000, run % 1000 / 100, used / 10, used % 10,
-			      vm->config->memory >> 20, vm->guest.mem.populated_pages >> 8, vm->config->vcpus,
-			      rate);
+		if (top.devices)
+			row_devices(vm, letters, used);
+		else
+			row_cpu(vm, letters, run, used, rate);
 		return;
 	}
 	json_open(j, NULL, '{');
@@ -55,6 +85,7 @@ static void row(struct json *j, struct vm *vm)
 	json_number(j, "memory_mib", vm->config->memory >> 20);
 	json_number(j, "populated_mib", vm->guest.mem.populated_pages >> 8);
 	json_number(j, "exits_per_s", rate);
+	io_json(j, vm);
 	json_close(j, '}');
 }
 
@@ -70,8 +101,7 @@ static void show(bool as_json)
 		    top.now_ms / 1000, top.now_ms % 1000 / 100, vm_host.nr_alive, cpu_count(),
 		    cpu_count() == 1 ? "" : "s", page_count_total() >> 8,
 		    (page_count_free() + gmem_idle_pages()) >> 8);
-		monitor_print("%-20s %5s %6s %10s %7s %7s %7s %5s %9s" CLEAR_LINE, "NAME", "ID", "STATE",
-			      "CPU(sec)", "CPU(%)", "MEM(M)", "USED(M)", "VCPUS", "EXITS/s");
+		head();
 	}
 	list_for_each(n, &vm_host.vms) row(j, list_entry(n, struct vm, node));
 	if (j) {
@@ -92,7 +122,10 @@ static void tick(void *opaque)
 static bool refresh(u64 arg)
 {
 	(void)arg;
-	if (monitor_key_pressed() || !monitor_is_open()) {
+	int key = monitor_key();
+	if (key == KEY_DEVICES) {
+		top.devices = !top.devices;
+	} else if (key >= 0 || !monitor_is_open()) {
 		timer_cancel(&top.timer);
 		monitor_write("\n", 1);
 		return false;
@@ -101,7 +134,8 @@ static bool refresh(u64 arg)
 		top.due = false;
 		monitor_print("\x1b[H");
 		show(false);
-		monitor_print("any key ends top\x1b[K\x1b[J");
+		monitor_print("any key ends top; d: %s\x1b[K\x1b[J",
+			      top.devices ? "memory and exits" : "disks and networks");
 		timer_set(&top.timer, tsc_now() + ns_to_tsc(PERIOD_NS));
 	}
 	return true;
@@ -134,6 +168,7 @@ void command_top(struct call *c)
 	if (!top.ready)
 		timer_init(&top.timer, tick, NULL, NULL);
 	top.ready = true;
+	top.devices = call_option(c, 'd');
 	top.due = !once;
 	first_look();
 	if (once)

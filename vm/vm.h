@@ -118,11 +118,21 @@ void vm_enter_vmx(const struct boot_info *bi);
 u64 vm_vcpu_ticks(const struct vm *vm, u64 now);
 u64 vm_ticks(const struct vm *vm, u64 now);
 
+/* meter.c: all its disks and network interfaces together; ticks as above. */
+struct vm_io {
+	u64 disk_ops[2], disk_bytes[2];  /* reads, writes */
+	u64 net_frames[2], net_bytes[2]; /* sent, received */
+	u64 net_dropped;                 /* that came and found no room */
+	struct device_meters device;     /* copied: what disks and bridges copied, too */
+};
+void vm_io(const struct vm *vm, struct vm_io *io);
+/* pc_config.meter; opaque is the struct vm. */
+u64 vm_meter(void *opaque, u32 which);
+
 /* disks.c: what a disk of the VM has done in this life of it. */
 struct disk_meters {
 	struct block_meters block;
-	u64 doorbells;  /* the guest told the device */
-	u64 interrupts; /* and was told */
+	struct device_meters device;
 };
 /* i: disk1 is 0. Takes no lock; each figure is right by itself. All 0: there is no such disk. */
 void vm_disk_meters(const struct vm *vm, unsigned i, struct disk_meters *m);

@@ -285,6 +285,13 @@ static inline void board_room(void *opaque)
 	board.rooms++;
 }
 
+static inline u64 board_meter(void *opaque, u32 which)
+{
+	BOARD_CHECK(opaque == &board);
+	board.meter_asked = which;
+	return board.meter + 1;
+}
+
 static inline struct pc *board_create(bool testdev)
 {
 	struct pc_config cfg = {
@@ -296,6 +303,7 @@ static inline struct pc *board_create(bool testdev)
 	    .console_output = board_console,
 	    .debug_output = board_debug,
 	    .console_room = board_room,
+	    .meter = board_meter,
 	    .opaque = &board,
 	};
 	while (cfg.nr_disks < PC_MAX_DISKS && board.disks[cfg.nr_disks]) {

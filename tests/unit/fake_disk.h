@@ -23,6 +23,7 @@ struct fake_disk {
 	struct block_request *pending[FAKE_PENDING];
 	unsigned nr_pending;
 	u64 bad_sector; /* fails, ~0: none */
+	bool bounces;   /* it copies all that goes through it */
 	void (*begun)(struct fake_disk *d, const struct block_request *r);
 };
 
@@ -126,6 +127,8 @@ static inline void fake_disk_complete(struct fake_disk *d, unsigned i)
 		fake_disk_flush(d);
 	else if (!bad)
 		fake_disk_move(d, r);
+	if (!bad && d->bounces && r->op <= BLOCK_WRITE)
+		r->copied += (u64)r->count * BLOCK_SECTOR;
 	r->complete(r, bad ? BLOCK_IOERR : BLOCK_OK);
 }
 

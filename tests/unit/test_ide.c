@@ -238,6 +238,7 @@ static void many_pieces(void **state)
 	p[1023].length = 200 * 512 - 1023 * 100;
 	struct block_request r = request(BLOCK_READ, 5, 200, p, 1024);
 	assert_int_equal(run(unit(0), &r), BLOCK_OK);
+	assert_int_equal(r.copied, 200 * 512);
 	for (unsigned i = 0; i < 1024; i++)
 		assert_memory_equal(p[i].base, d->medium + 5 * 512 + i * 100, p[i].length);
 	assert_true(channels[0].bounced);
@@ -246,6 +247,7 @@ static void many_pieces(void **state)
 	r = request(BLOCK_READ, 5, 256, p, 512);
 	assert_int_equal(run(unit(0), &r), BLOCK_OK);
 	assert_false(channels[0].bounced);
+	assert_int_equal(r.copied, 0);
 	assert_in_range(fake.prds, 512, 512);
 }
 

@@ -80,19 +80,39 @@ static void meters(void **state)
 	(void)state;
 	ask("create w-1; create a");
 	struct net_meters *m = &vm_bridge_switch(vm_find("a")->bridges[2])->ports[1]->meters;
-	*m = (struct net_meters){1, 20, 3, 4, 5, 6, 70, 8, 9};
+	*m = (struct net_meters){1, 20, 3, 4, 5, 6, 70, 8, 9, 84, 70};
 	const char *text = ask("stats a");
 	assert_non_null(
 	    strstr(text, "           0  frames sent, 0 bytes, by net1, 02:00:00:00:00:0a on lan; 0 bad"));
 	assert_non_null(strstr(text, "           1  frames sent, 20 bytes, by net3, "));
-	assert_non_null(strstr(text, " on dmz; 3 bad, 4 spoofed, 5 filtered\n"
-				     "           6  frames received, 70 bytes; 8 dropped, 9 filtered\n"));
+	assert_non_null(
+	    strstr(text, " on dmz; 3 bad, 4 spoofed, 5 filtered\n"
+			 "           6  frames received, 70 bytes; 8 dropped, 9 filtered\n"
+			 "           0  doorbells, 0 interrupts, 0 suppressed; 0 exits, 84 and 70 bytes "
+			 "copied\n"));
 	text = ask("stats -j a");
 	assert_non_null(strstr(text, "\"networks\":[{\"key\":\"net1\",\"bridge\":\"lan\","
 				     "\"address\":\"02:00:00:00:00:0a\",\"sent_frames\":0,"));
 	assert_non_null(strstr(text, "\"sent_frames\":1,\"sent_bytes\":20,\"bad\":3,\"spoofed\":4,"
 				     "\"sent_filtered\":5,\"received_frames\":6,\"received_bytes\":70,"
-				     "\"dropped\":8,\"received_filtered\":9}]}"));
+				     "\"dropped\":8,\"received_filtered\":9,\"copied_sending\":84,"
+				     "\"copied_receiving\":70,\"doorbells\":0,\"interrupts\":0,"
+				     "\"suppressed\":0,\"exits\":0}]}"));
+	/* Together, for bills and for top: bytes of all interfaces. */
+	m->tx_bytes = 1536 << 10;
+	vm_bridge_switch(vm_find("a")->bridges[0])->ports[0]->meters.tx_bytes = 512 << 10;
+	assert_non_null(strstr(ask("list -j a"), "\"disk_reads\":0,\"disk_writes\":0,\"disk_bytes_read\":0,"
+						 "\"disk_bytes_written\":0,\"net_bytes_sent\":2097152,"
+						 "\"net_bytes_received\":70,\"net_dropped\":8}]"));
+	text = ask("top -n -d");
+	assert_non_null(strstr(
+	    text,
+	    "NAME                    ID  STATE  CPU(%)    VBD_RD    VBD_WR  NETTX(k)  NETRX(k)\x1b[K\n"));
+	assert_non_null(strstr(text, "         0         0      2048         0\x1b[K\n"));
+	assert_non_null(strstr(ask("top -j"), "\"net_bytes_sent\":2097152,"));
+	assert_int_equal(vm_meter(vm_find("a"), GUEST_METER_COPIED), 154);
+	assert_int_equal(vm_meter(vm_find("a"), GUEST_METER_DROPPED), 8);
+	assert_int_equal(vm_meter(vm_find("a"), 0x999), 0);
 	*m = (struct net_meters){0};
 	nobody_left(before);
 }

@@ -302,6 +302,11 @@ static void test_testdev_meter(void **state)
 	board_write(false, 0x2020, 2, 2);
 	assert_int_equal(board.meter_asked, 0x102);
 	assert_int_equal(board_read(false, 0x2020, 4), 0x55667788);
+	/* Those of its disks and networks, which the VM knows. */
+	board.meter = 41;
+	board_write(false, 0x2020, 4, GUEST_METER_COPIED);
+	assert_int_equal(board.meter_asked, 0x104);
+	assert_int_equal(board_read(false, 0x2020, 4), 42);
 }
 
 static void test_testdev_memory(void **state)

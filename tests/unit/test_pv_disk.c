@@ -284,10 +284,12 @@ static void thresholds(void **state)
 	assert_int_not_equal(socle_driver_push(&driver), 0);
 	assert_int_equal(pv_doorbell(&bus, 0, 0), 0);
 	run();
-	u64 doorbells, notifications;
-	pv_disk_meters(pv, &doorbells, &notifications);
-	assert_int_equal(doorbells, 2);
-	assert_int_equal(notifications, 1);
+	struct device_meters m;
+	pv_disk_meters(pv, &m);
+	assert_int_equal(m.doorbells, 2);
+	assert_int_equal(m.accesses, 2);
+	assert_int_equal(m.interrupts, 1);
+	assert_int_equal(m.suppressed, 16); /* seven, those behind the eighth, the last */
 	off();
 }
 

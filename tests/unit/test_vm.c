@@ -331,7 +331,12 @@ static void disks_are_metered(void **state)
 	assert_int_equal(m.block.ops[BLOCK_READ], 2);
 	assert_int_equal(m.block.bytes_written, 1024);
 	assert_int_equal(m.block.bytes_read, 2048);
-	assert_int_equal(m.doorbells + m.interrupts, 0);
+	assert_int_equal(m.device.doorbells + m.device.interrupts, 0);
+	assert_int_equal(m.block.copied, 0); /* nothing is kept, nothing was copied */
+	struct vm_io io;
+	vm_io(a, &io);
+	assert_true(io.disk_ops[0] == 2 && io.disk_ops[1] == 1);
+	assert_true(io.disk_bytes[0] == 2048 && io.disk_bytes[1] == 1024);
 	for (unsigned i = 0; i < 6; i++) {
 		vm_disk_meters(a, i, &m);
 		assert_int_equal(m.block.ops[BLOCK_READ], i == 3 ? 2 : 0);
