@@ -16,6 +16,7 @@
 /* At one go; the rest is put off, so that others run. */
 #define TURN_REQUESTS BLK_SLOTS
 #define TURN_SECTORS 2048u
+#define NOW_SECTORS 8u
 
 /* ---- slots ---- */
 /* Room for a whole chain in one piece, or false: those before must come back first. */
@@ -87,7 +88,11 @@ static enum blk_look look(struct blk_lane *lane, struct blk_slot **out)
 	lane->slot_tail++;
 	switch (blk_parse(lane->blk, s, &status)) {
 	case BLK_SUBMIT:
-		return LOOK_SUBMIT;
+		/* Copying a little is sooner done than giving the lock away. */
+		if (s->request.count > NOW_SECTORS || !block_now(lane->blk->disk, &s->request, &status))
+			return LOOK_SUBMIT;
+		slot_finish(lane, s, status);
+		return LOOK_AGAIN;
 	case BLK_DONE:
 		slot_finish(lane, s, status);
 		return LOOK_AGAIN;

@@ -11,9 +11,9 @@
 /* Of a queue: pieces of host memory of all of them. A request has at most BLK_SEGMENTS of them: the driver's
  * own, which the device limits to BLK_SEG_MAX of BLK_SIZE_MAX bytes each, may begin anywhere in a page, and
  * there are header and status. */
-#define BLK_POOL 1024u
-#define BLK_SEGMENTS 512u
-#define BLK_SIZE_MAX 8192u
+#define BLK_POOL 1536u
+#define BLK_SEGMENTS 850u
+#define BLK_SIZE_MAX 16384u
 #define BLK_SEG_MAX 168u
 _Static_assert((BLK_SEG_MAX + 2) * (BLK_SIZE_MAX / 4096 + 1) <= BLK_SEGMENTS + 4, "what is promised fits");
 #define BLK_RANGE_MAX 8192u /* sectors of a discard or of write zeroes */

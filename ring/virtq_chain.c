@@ -63,10 +63,10 @@ static __attribute__((noinline)) int add_any(struct virtq *q, struct virtq_chain
 	if (c->read_bytes + c->write_bytes > VIRTQ_BYTES_MAX)
 		c->too_long = true;
 	while (len && likely(!c->too_long)) {
-		u32 rest = (u32)(PAGE_SIZE - gpa % PAGE_SIZE), part = MIN(len, rest);
-		u8 *base = gmem_tlb_ptr(q->mem, &q->tlb, gpa, part);
+		u8 *base;
+		u32 part = (u32)gmem_tlb_span(q->mem, &q->tlb, gpa, len, &base);
 
-		if (!base)
+		if (!part)
 			return ERR_NOMEM;
 		segment_add(c, base, part, write);
 		gpa += part;

@@ -53,6 +53,8 @@ void gmem_tlb_reset(struct gmem_tlb *t)
 	memset(t, 0, sizeof(*t));
 	for (unsigned i = 0; i < GMEM_TLB_ENTRIES; i++)
 		t->entry[i].page = BIT(63);
+	for (unsigned i = 0; i < GMEM_TLB_LARGE; i++)
+		t->large[i].page = BIT(63);
 }
 
 void *gmem_tlb_fill(struct gmem *m, struct gmem_tlb *t, gpa_t gpa, size_t n)

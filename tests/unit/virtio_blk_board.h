@@ -12,7 +12,7 @@
 #include "devices/virtio_blk.h"
 #include "virtio_board.h"
 
-#define SECTORS 4096u
+#define SECTORS 8192u
 #define QUEUE 0x8000ull
 #define DATA 0x20000ull
 #define META 0x18000ull /* a page for headers and statuses: 32 bytes for each id */
