@@ -102,16 +102,15 @@ static inline void *gmem_tlb_ptr(struct gmem *m, struct gmem_tlb *t, gpa_t gpa, 
 	return gmem_tlb_fill(m, t, gpa, n);
 }
 
-/* As gmem_tlb_ptr(), for the first of n bytes; how many of them lie there in one piece, to the end of a page of
- * whatever size. 0: NULL. */
+/* As gmem_tlb_ptr(), for the first of n bytes; how many of them lie there in one piece, to the end of a page
+ * of whatever size. 0: NULL. */
 static inline size_t gmem_tlb_span(struct gmem *m, struct gmem_tlb *t, gpa_t gpa, size_t n, u8 **host)
 {
 	const struct gmem_tlb_entry *large = &t->large[gpa / GMEM_LARGE % GMEM_TLB_LARGE];
 	u64 offset = gpa ^ large->page;
 	size_t part = MIN(n, PAGE_SIZE - gpa % PAGE_SIZE);
 
-	if (likely(offset < GMEM_LARGE &&
-		   t->gen == __atomic_load_n(&m->ept->flush_gen, __ATOMIC_ACQUIRE))) {
+	if (likely(offset < GMEM_LARGE && t->gen == __atomic_load_n(&m->ept->flush_gen, __ATOMIC_ACQUIRE))) {
 		*host = large->host + offset;
 		return MIN(n, GMEM_LARGE - offset);
 	}
