@@ -45,15 +45,16 @@ def chart(rows, cost):
 
 
 def table(rows):
-    head = ("way", "instructions", "guest", "hypervisor", "exits", "exits by reason", "instructions per KiB",
-            "QEMU and KVM")
+    head = ("way", "instructions", "guest", "hypervisor", "exits", "exits by reason", "interrupts", "bytes copied",
+            "instructions per KiB", "copied per KiB", "QEMU and KVM")
     out = "<table><tr>%s</tr>" % "".join("<th>%s</th>" % h for h in head)
     for r in rows:
         peer = PEERS.get(r.key())
         reasons = " ".join("%s %.2f" % pair for pair in sorted(r.reasons.items(), key=lambda p: -p[1])[:4] if pair[1] >= 0.005)
         out += "<tr>%s</tr>" % "".join("<td>%s</td>" % cell for cell in (
             html.escape(r.way), number(r.total), number(r.guest), number(r.hypervisor), "%.3f" % r.exits, reasons,
-            number(r.total * 1024 / r.size), number(peer) if peer else ""))
+            "%.3f" % r.interrupts, number(r.copied), number(r.total * 1024 / r.size), number(r.copied * 1024 / r.size),
+            number(peer) if peer else ""))
     return out + "</table>"
 
 
@@ -106,11 +107,12 @@ def write(folder, rows, costs):
         json.dump([dataclasses.asdict(r) for r in rows], f, indent=1)
     with open(folder + "/results.csv", "w", encoding="utf-8", newline="") as f:
         out = csv.writer(f)
-        out.writerow(["way", "op", "size", "depth", "operations", "instructions", "guest", "hypervisor", "exits"] +
+        out.writerow(["way", "op", "size", "depth", "operations", "instructions", "guest", "hypervisor", "exits", "interrupts",
+                      "bytes copied"] +
                      ["cycles, " + name for name in costs])
         for r in rows:
             out.writerow([r.way, r.op, r.size, r.depth, r.count] +
-                         ["%.3f" % v for v in (r.total, r.guest, r.hypervisor, r.exits)] +
+                         ["%.3f" % v for v in (r.total, r.guest, r.hypervisor, r.exits, r.interrupts, r.copied)] +
                          ["%.0f" % r.cycles(cost) for cost in costs.values()])
     with open(folder + "/report.html", "w", encoding="utf-8") as f:
         f.write(page(rows, costs))

@@ -36,7 +36,7 @@ WAYS = [
 @dataclasses.dataclass
 class Row:
     """Of one operation: instructions of the whole machine, of them the guest's and the hypervisor's, VM exits, and
-    these by reason. count: operations."""
+    these by reason; interrupts of the device; bytes that the hypervisor copied. count: operations."""
     way: str
     op: str
     size: int
@@ -47,6 +47,8 @@ class Row:
     hypervisor: float
     exits: float
     reasons: dict
+    interrupts: float = 0
+    copied: float = 0
 
     def key(self):
         return self.way, self.op, self.size, self.depth
@@ -144,18 +146,18 @@ def linux_row(way, point, meters, empty):
         return max(0, meters[name] - empty.get(name, 0)) / n
     hypervisor_each = each("hypervisor") + each("billed")
     return Row(way.name, *point, n, each("ticks"), each("ticks") - hypervisor_each, hypervisor_each, each("exits"),
-               {r: round(each(r), 4) for r in REASONS if meters[r] > empty.get(r, 0)})
+               {r: round(each(r), 4) for r in REASONS if meters[r] > empty.get(r, 0)}, each("notified"), each("copied"))
 
 
 BARE = re.compile(r"DISK mode=(\S+) op=(\S+) size=(\d+) depth=(\d+) ops=(\d+) ticks=(\d+) doorbells=\d+ hypervisor=(\d+) "
-                  r"interrupts=(\d+) exits=(\d+)(.*)")
+                  r"interrupts=(\d+) copied=(\d+) exits=(\d+)(.*)")
 
 
 def bare_rows(way, text):
     rows = []
-    for _mode, op, size, depth, n, ticks, hyp, _irqs, all_exits, rest in BARE.findall(text):
+    for _mode, op, size, depth, n, ticks, hyp, irqs, copied, all_exits, rest in BARE.findall(text):
         n, ticks, hyp = int(n), int(ticks), int(hyp)
         reasons = {k: round(int(v) / n, 4) for k, v in (w.split("=") for w in rest.split())}
         rows.append(Row(way.name, op, int(size), int(depth), n, ticks / n, (ticks - hyp) / n, hyp / n,
-                        int(all_exits) / n, reasons))
+                        int(all_exits) / n, reasons, int(irqs) / n, int(copied) / n))
     return rows

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* io DEVICE read|write SIZE DEPTH COUNT: COUNT requests of SIZE bytes, all over the device so that the kernel
  * cannot join them, DEPTH of them at a time, past the page cache; then one line of what that took. With
- * `testdev = yes` the VM's own meters stand behind: exits and instructions of the hypervisor. COUNT 0 is what
+ * `testdev = yes` the VM's own meters stand behind: exits, instructions of the hypervisor, interrupts
+ * of the VM's devices and bytes that were copied for it. COUNT 0 is what
  * the measuring takes. */
 #include "sys.h"
 
@@ -46,9 +47,10 @@ struct work {
 static const struct {
 	const char *name;
 	uint32_t which;
-} meters[] = {{"exits", 0x100},   {"guest", 0x101}, {"hypervisor", 0x102}, {"billed", 0x103},
-	      {"interrupts", 1},  {"hlt", 12},      {"vmcall", 18},        {"ports", 30},
-	      {"violations", 48}, {"msrs", 32},     {"timer", 52}};
+} meters[] = {{"exits", 0x100},    {"guest", 0x101}, {"hypervisor", 0x102}, {"billed", 0x103},
+	      {"interrupts", 1},   {"hlt", 12},      {"vmcall", 18},        {"ports", 30},
+	      {"violations", 48},  {"msrs", 32},     {"timer", 52},         {"doorbells", 0x105},
+	      {"notified", 0x106}, {"copied", 0x104}};
 #define METERS (sizeof(meters) / sizeof(*meters))
 
 static uint32_t port_read(uint16_t port)

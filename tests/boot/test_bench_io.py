@@ -12,9 +12,10 @@ sys.path.insert(0, os.path.join(TOP, "scripts"))
 import io_report                                                                                  # noqa: E402
 from io_scenes import BARS, MODELS, WAYS, bare_rows, count, linux_meters, linux_row, points       # noqa: E402
 
-METERS = "exits %d guest 900 hypervisor %d billed %d interrupts 3 hlt 0 vmcall 0 ports %d violations 0 msrs 0 timer 2"
-EMPTY = "IO count 0 ticks 10 " + METERS % (33, 70, 0, 33)
-FULL = "noise\nIO count 100 ticks 1800010 " + METERS % (233, 300070, 1000, 133)
+METERS = "exits %d guest 900 hypervisor %d billed %d interrupts 3 hlt 0 vmcall 0 ports %d violations 0 msrs 0 timer 2 " \
+         "doorbells 0 notified %d copied %d"
+EMPTY = "IO count 0 ticks 10 " + METERS % (33, 70, 0, 33, 5, 100)
+FULL = "noise\nIO count 100 ticks 1800010 " + METERS % (233, 300070, 1000, 133, 105, 409700)
 WAY = {way.name: way for way in WAYS}
 
 
@@ -31,16 +32,18 @@ def test_linux_figures():
     assert (row.count, row.total, row.hypervisor, row.guest, row.exits) == (100, 18000, 3010, 14990, 2)
     assert row.reasons["ports"] == 1 and "hlt" not in row.reasons
     assert row.cycles(2000) == 18000 + 2 * 2000
+    assert (row.interrupts, row.copied) == (1, 4096)
     assert linux_meters("io: read failed: 5") is None
 
 
 def test_bare_figures():
     text = "a| DISK mode=virtio op=read size=512 depth=4 ops=1000 ticks=3616000 doorbells=2900000 hypervisor=3168000 " \
-           "interrupts=1000 exits=2001 io=1000 hlt=1001\n"
+           "interrupts=900 copied=512000 exits=2001 io=1000 hlt=1001\n"
     row, = bare_rows(WAY["virtio, split, bare guest"], text)
     assert row.key() == ("virtio, split, bare guest", "read", 512, 4)
     assert (row.total, row.guest, row.hypervisor, row.exits) == (3616, 448, 3168, 2.001)
     assert row.reasons == {"io": 1, "hlt": 1.001}
+    assert (row.interrupts, row.copied) == (0.9, 512)
 
 
 def test_bars_are_judged():
@@ -89,4 +92,6 @@ def test_report(tmp_path):
     with open(tmp_path / "results.csv", newline="", encoding="utf-8") as f:
         table = list(csv.DictReader(f))
     assert table[0]["way"] == "virtio, split" and float(table[0]["instructions"]) == 18000
+    assert float(table[0]["interrupts"]) == 1 and float(table[0]["bytes copied"]) == 4096
+    assert "copied per KiB" in text
     assert float(table[0]["cycles, bare metal"]) == 18000 + 2 * MODELS["bare metal"][0]

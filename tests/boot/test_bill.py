@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""M41: scripts/bill: meters and prices make an invoice, the same whenever it is made, and a changed log is noticed."""
+"""M40, M41: scripts/bill: meters and prices make an invoice, the same whenever it is made, and a changed log is noticed."""
 import json
 import os
 import subprocess
@@ -11,9 +11,12 @@ BILL = os.path.join(TOP, "scripts/bill")
 PRICES = "[prices]\ncurrency = EUR\ncpu_hour = 0.04\nmemory_gib_hour = 0.005\n[prices web]\ncpu_hour = 0.5\n"
 
 
-def vm(name, number, seconds, mib):
+def vm(name, number, seconds, mib, **more):
     return {"name": name, "id": number, "memory_mib": 512, "populated_mib": mib, "vcpus": 1, "state": "r-----",
-            "time_s": seconds}
+            "time_s": seconds, **more}
+
+
+NO_IO = {"disk_million_ops": "0.000000", "disk_gib": "0.000000", "network_gib": "0.000000"}
 
 
 @pytest.fixture
@@ -51,15 +54,15 @@ def test_an_invoice_and_the_same_again(bill, log):
     told = json.loads(said)
     # batch: 2 h of CPU, 1 GiB for an hour and 2 GiB for one; web: 1810 s, then 1890.
     assert status == 0 and told["vms"] == [
-        {"name": "batch", "cpu_hours": "2.000000", "memory_gib_hours": "3.000000", "amount": "0.10"},
-        {"name": "web", "cpu_hours": "1.027778", "memory_gib_hours": "0.000000", "amount": "0.51"}]
+        {"name": "batch", "cpu_hours": "2.000000", "memory_gib_hours": "3.000000", "amount": "0.10", **NO_IO},
+        {"name": "web", "cpu_hours": "1.027778", "memory_gib_hours": "0.000000", "amount": "0.51", **NO_IO}]
     assert (told["total"], told["currency"]) == ("0.61", "EUR")
     assert bill("invoice", "log", "prices", "-j") == (0, said)
     (log.parent / "copy").write_bytes(log.read_bytes())
     assert bill("invoice", "copy", "prices", "-j") == (0, said)
     text = bill("invoice", "log", "prices")[1].splitlines()
     assert text[0] == "From 2020-01-01T00:00:00+00:00 to 2020-01-01T02:30:00+00:00, 4 readings"
-    assert text[2].split() == ["batch", "2.000000", "3.000000", "0.10"] and text[-1].split() == ["total", "0.61"]
+    assert text[2].split() == ["batch", "2.000000", "3.000000", *NO_IO.values(), "0.10"] and text[-1].split() == ["total", "0.61"]
 
 
 def swap(lines):
@@ -92,6 +95,38 @@ def test_a_line_cannot_be_written_without_the_key(bill, log):
     assert bill("check", "log")[1].startswith("log: 3 readings")   # the last one is missing: the number tells
 
 
+def moved(reads, writes, bytes_each, sent, received):
+    return {"disk_reads": reads, "disk_writes": writes, "disk_bytes_read": reads * bytes_each,
+            "disk_bytes_written": writes * bytes_each, "net_bytes_sent": sent, "net_bytes_received": received}
+
+
+def test_disks_and_networks(bill, tmp_path):
+    (tmp_path / "prices").write_text("[prices]\ndisk_million_ops = 0.2\ndisk_gib = 0.01\nnetwork_gib = 0.5\n"
+                                     "[prices free]\nnetwork_gib = 0\n")
+    gib = 1 << 30
+    reading(bill, "2020-01-01T00:00:00Z", vm("a", 1, 0, 0, **moved(0, 0, 0, 0, 0)), vm("free", 2, 0, 0))
+    reading(bill, "2020-01-01T01:00:00Z", vm("a", 1, 0, 0, **moved(1000000, 1500000, 4096, gib, 2 * gib)),
+            vm("free", 2, 0, 0, **moved(0, 0, 0, gib, gib)))
+    # A new life under a new number, and one under the same: both count from 0.
+    reading(bill, "2020-01-01T02:00:00Z", vm("a", 3, 0, 0, **moved(500000, 0, 4096, 0, gib)),
+            vm("free", 2, 0, 0, **moved(0, 0, 0, gib // 2, 0)))
+    told = json.loads(bill("invoice", "log", "prices", "-j")[1])["vms"]
+    assert told[0] == {"name": "a", "cpu_hours": "0.000000", "memory_gib_hours": "0.000000", "disk_million_ops": "3.000000",
+                       "disk_gib": "%.6f" % (3000000 * 4096 / gib), "network_gib": "4.000000", "amount": "2.71"}
+    assert (told[1]["network_gib"], told[1]["amount"]) == ("2.500000", "0.00")
+    text = bill("invoice", "log", "prices")[1].splitlines()
+    assert text[1].split()[-6:] == ["Mops", "disk", "GiB", "network", "GiB", "amount"]
+
+
+def test_the_help_has_prices_that_can_be_used(bill, tmp_path):
+    said = subprocess.run([BILL, "--help"], stdout=subprocess.PIPE, check=True).stdout.decode()
+    (tmp_path / "prices").write_text("".join(line[2:] + "\n" for line in said[said.index("  [prices]"):].split("\n\n")[0]
+                                             .splitlines()))
+    reading(bill, "2020-01-01T00:00:00Z", vm("web", 1, 3600, 0, **moved(1000000, 0, 1024, 1 << 30, 0)))
+    told = json.loads(bill("invoice", "log", "prices", "-j")[1])
+    assert (told["currency"], told["total"]) == ("EUR", "0.24")   # 0.03 + 0.20 + 0.0095, and the network is free
+
+
 def test_one_that_started_again_under_its_number(bill):
     reading(bill, "2020-01-01T00:00:00Z", vm("a", 1, 3600, 0))
     reading(bill, "2020-01-01T01:00:00Z", vm("a", 1, 1800, 0))
@@ -105,7 +140,8 @@ def test_one_that_started_again_under_its_number(bill):
     (("invoice", "none", "prices"), "", "none: no readings"),
     (("invoice", "log", "nowhere"), "", "[Errno 2] No such file or directory: 'nowhere'"),
     (("invoice", "log", "bad"), "", "bad: [prices] cpu_hour = much: expected a number, 0 or more"),
-    (("invoice", "log", "worse"), "", "worse: [prices] disk: expected one of cpu_hour, currency, memory_gib_hour"),
+    (("invoice", "log", "worse"), "", "worse: [prices] disk: expected one of cpu_hour, currency, disk_gib, disk_million_ops, memory_gib_hour, "
+     "network_gib"),
     (("invoice", "log", "worst"), "", "worst: [price]: expected [prices] or [prices VM]"),
 ])
 def test_wrong_words(bill, log, args, said, told):
