@@ -13,7 +13,7 @@
 	(NET_F_CSUM | NET_F_GUEST_CSUM | NET_F_MAC | NET_F_GUEST_TSO4 | NET_F_GUEST_TSO6 | NET_F_HOST_TSO4 | \
 	 NET_F_HOST_TSO6 | NET_F_MRG_RXBUF | NET_F_STATUS | NET_F_CTRL_VQ | NET_F_CTRL_RX)
 
-struct piece *pool_room(struct piece_pool *p)
+struct piece *pool_skip(struct piece_pool *p)
 {
 	u32 at = p->tail % POOL_PIECES, skip = at + CHAIN_PIECES > POOL_PIECES ? POOL_PIECES - at : 0;
 

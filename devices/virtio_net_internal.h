@@ -96,10 +96,36 @@ struct virtio_net {
 	struct piece_pool rx_pool;
 };
 
+/* The slow half of pool_room(). */
+struct piece *pool_skip(struct piece_pool *p);
 /* Room for a whole chain in one part, or NULL: those before must come back first. */
-struct piece *pool_room(struct piece_pool *p);
+static inline struct piece *pool_room(struct piece_pool *p)
+{
+	u32 at = p->tail % POOL_PIECES;
+
+	if (likely(p->head != p->tail && at + CHAIN_PIECES <= POOL_PIECES &&
+		   p->tail - p->head + CHAIN_PIECES <= POOL_PIECES))
+		return &p->piece[at];
+	return pool_skip(p);
+}
 /* The next n bytes that the device may read of a chain, however they are cut (2.7.4.2); there are as many. */
 void chain_take(struct virtq_chain *c, void *to, u32 n);
+/* The same of the header, of which a driver seldom makes a piece of its own. */
+static inline struct virtio_net_header chain_header(struct virtq_chain *c)
+{
+	struct piece *first = c->segments;
+	struct virtio_net_header h;
+
+	if (likely(first->length > NET_HEADER_BYTES)) {
+		__builtin_memcpy(&h, first->base, sizeof(h));
+		first->base += NET_HEADER_BYTES;
+		first->length -= NET_HEADER_BYTES;
+		c->read_bytes -= NET_HEADER_BYTES;
+	} else {
+		chain_take(c, &h, NET_HEADER_BYTES);
+	}
+	return h;
+}
 
 /* ---- virtio_net_tx.c ---- */
 /* True: there may be more, for later. */

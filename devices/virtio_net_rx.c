@@ -46,6 +46,19 @@ static unsigned add_pieces(const struct virtq_chain *c, u32 skip, struct piece *
 	return nr;
 }
 
+/* A buffer that is one piece, and takes it all. */
+static inline bool gather_one(struct virtio_net *n, u32 length, struct piece *pieces)
+{
+	const struct rx_chain *r = buffer(n, 0);
+
+	if (unlikely(!r || r->chain.nr_write != 1 || r->chain.write_bytes < NET_HEADER_BYTES + length))
+		return false;
+	pieces->base = r->chain.segments->base + NET_HEADER_BYTES;
+	pieces->length = r->chain.segments->length - NET_HEADER_BYTES;
+	n->ready_used = 1;
+	return true;
+}
+
 static unsigned gather(struct virtio_net *n, u32 length, struct piece *pieces)
 {
 	bool merge = virtio_pci_features(&n->pci) & NET_F_MRG_RXBUF;
@@ -82,7 +95,7 @@ static unsigned room(struct net_port *p, u32 length, struct piece *pieces)
 
 	spin_lock(&q->lock);
 	if (likely(virtio_pci_queue_live(&n->pci, q))) {
-		nr = gather(n, length, pieces);
+		nr = gather_one(n, length, pieces) ? 1 : gather(n, length, pieces);
 		broken = q->vq.broken;
 	}
 	spin_unlock(&q->lock);
@@ -98,6 +111,10 @@ static void put_header(const struct virtq_chain *c, const struct virtio_net_head
 	const u8 *from = (const u8 *)h;
 	u32 left = NET_HEADER_BYTES;
 
+	if (likely(c->segments->length >= NET_HEADER_BYTES)) {
+		__builtin_memcpy(c->segments->base, h, sizeof(*h));
+		return;
+	}
 	for (const struct piece *s = c->segments; left; s++) {
 		u32 part = MIN(left, s->length);
 

@@ -46,14 +46,14 @@ static bool offload(const struct virtio_net *n, const struct virtio_net_header *
 	u64 features = virtio_pci_features(&n->pci), needed = NET_F_CSUM;
 
 	*o = (struct net_offload){0};
+	if (likely(!(h->flags & NET_NEEDS_SUM)))
+		return h->gso_type == NET_GSO_NONE;
 	if (h->gso_type == NET_GSO_TCP4)
 		needed |= NET_F_HOST_TSO4;
 	else if (h->gso_type == NET_GSO_TCP6)
 		needed |= NET_F_HOST_TSO6;
 	else if (h->gso_type != NET_GSO_NONE)
 		return false;
-	if (!(h->flags & NET_NEEDS_SUM))
-		return h->gso_type == NET_GSO_NONE;
 	*o = (struct net_offload){
 	    .from = h->sum_from, .at = h->sum_at, .cut = h->gso_type == NET_GSO_NONE ? 0 : h->gso_size};
 	return (features & needed) == needed && h->sum_from && (h->gso_type == NET_GSO_NONE || h->gso_size);
@@ -68,7 +68,7 @@ static u32 send(struct virtio_net *n, struct tx_slot *s)
 
 	f->length = f->nr_pieces = 0;
 	if (!c->too_long && c->read_bytes >= NET_HEADER_BYTES) {
-		chain_take(c, &h, NET_HEADER_BYTES);
+		h = chain_header(c);
 		if (offload(n, &h, &f->offload) && c->read_bytes <= NET_FRAME_MAX) {
 			f->pieces = c->segments;
 			f->nr_pieces = c->nr_read;

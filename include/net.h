@@ -55,6 +55,17 @@ struct net_frame {
 	struct list link; /* the switch's */
 };
 
+/* An address as a number, so that one comparison compares it. */
+static inline u64 net_address(const u8 a[NET_ADDRESS])
+{
+	u32 low;
+	u16 high;
+
+	__builtin_memcpy(&low, a, sizeof(low));
+	__builtin_memcpy(&high, a + sizeof(low), sizeof(high));
+	return low | (u64)high << 32;
+}
+
 struct net_port;
 struct net_port_ops {
 	/* Room for a frame of length bytes: up to NET_PIECES pieces of host memory, of length bytes at least;
@@ -101,6 +112,7 @@ struct net_port {
 	unsigned index;
 	u32 flags;
 	u8 address[NET_ADDRESS];
+	u64 number; /* the same, as of net_address() */
 	const struct net_rule *rules;
 	unsigned nr_rules;
 	unsigned learned;
@@ -113,17 +125,18 @@ struct net_port {
 	struct net_meters meters;
 };
 
+#define NET_UNUSED (~(u64)0)
 struct net_entry {
-	u8 address[NET_ADDRESS];
+	u64 address; /* as of net_address(); NET_UNUSED: there is none */
 	u8 port;
-	bool used, fixed; /* fixed: a port's own address, never forgotten */
+	bool fixed; /* a port's own address, never forgotten */
 	u64 seen;
 };
 
 struct net_switch {
 	struct spinlock lock;
 	bool running; /* a CPU forwards; ports stay meanwhile */
-	u64 secret;
+	u64 secret;   /* odd */
 	u64 max_age;
 	u64 steps;                    /* entries looked at so far */
 	u64 now;                      /* the latest that anybody has said */

@@ -9,9 +9,10 @@
 void net_switch_init(struct net_switch *sw, u64 secret, u64 max_age)
 {
 	memset(sw, 0, sizeof(*sw));
-	sw->secret = secret;
+	sw->secret = (secret + 1) * 0x9e3779b97f4a7c15u | 1; /* as random as it was */
 	sw->max_age = max_age;
 	list_init(&sw->turns);
+	net_table_init(sw);
 }
 
 int net_port_init(struct net_port *p, struct net_switch *sw, const struct net_port_ops *ops,
@@ -26,6 +27,7 @@ int net_port_init(struct net_port *p, struct net_switch *sw, const struct net_po
 	p->sw = sw;
 	p->flags = flags;
 	memcpy(p->address, address, NET_ADDRESS);
+	p->number = net_address(address);
 	list_init(&p->queue);
 	list_init(&p->turn);
 	spin_lock(&sw->lock);
@@ -120,8 +122,7 @@ static const struct net_headline *headline(struct passage *w)
 /* Whether it is the port's to have. */
 static bool may_have(struct passage *w, struct net_port *to)
 {
-	if (to->ops->wants && memcmp(w->header, to->address, NET_ADDRESS) != 0 &&
-	    !to->ops->wants(to, w->header))
+	if (to->ops->wants && net_address(w->header) != to->number && !to->ops->wants(to, w->header))
 		return false;
 	if (to->nr_rules && !net_passes(to, headline(w), true)) {
 		to->meters.rx_filtered++;
@@ -145,36 +146,60 @@ static void deliver(struct passage *w, struct net_port *to)
 		net_deliver_whole(w, to, takes & NET_TAKES_SUM);
 }
 
-/* Reads the header, once; false: the frame is none. */
-static bool read_header(struct passage *w)
+static bool length_ok(const struct net_frame *f)
 {
-	struct net_frame *f = w->frame;
 	u64 sum = 0;
 
 	if (f->length < NET_FRAME_MIN || f->length > NET_FRAME_MAX || f->nr_pieces > NET_PIECES)
 		return false;
 	for (u32 i = 0; i < f->nr_pieces; i++)
 		sum += f->pieces[i].length;
-	if (sum != f->length)
+	return sum == f->length;
+}
+
+/* Reads the header, once; false: the frame is none. */
+static bool read_header(struct passage *w)
+{
+	struct net_frame *f = w->frame;
+	u32 most = f->offload.cut ? NET_HEADER_CUT : NET_HEADER, n = MIN(f->length, most);
+
+	if (!length_ok(f))
 		return false;
-	w->header_piece =
-	    (struct piece){w->header, MIN(f->length, f->offload.cut ? (u32)NET_HEADER_CUT : (u32)NET_HEADER)};
+	w->header_piece = (struct piece){w->header, n};
 	w->rest = (struct net_cursor){f->pieces, f->nr_pieces, 0};
-	struct net_cursor header = {&w->header_piece, 1, 0};
-	return net_copy(&header, &w->rest, w->header_piece.length) == w->header_piece.length &&
-	       net_offload_ok(w);
+	if (likely(n == NET_HEADER && f->pieces->length > NET_HEADER)) {
+		net_copy_header(w->header, f->pieces->base);
+		w->rest.done = NET_HEADER;
+	} else {
+		struct net_cursor header = {&w->header_piece, 1, 0};
+		if (net_copy(&header, &w->rest, n) != n)
+			return false;
+	}
+	return net_offload_ok(w);
+}
+
+static void begin(struct passage *w, struct net_port *from, struct net_frame *f)
+{
+	w->from = from;
+	w->frame = f;
+	w->target = NULL;
+	w->cuts = 0;
+	w->parsed = w->dropped = w->delivered = false;
 }
 
 /* May it leave, and where to? The lock is held. */
 static void decide(struct net_switch *sw, struct passage *w, u64 now)
 {
 	struct net_port *p = w->from;
-	const u8 *target = w->header, *source = w->header + NET_ADDRESS;
+	u64 source;
 
 	w->dropped = true;
-	if (!read_header(w) || source[0] & 1) {
+	if (!read_header(w) || w->header[NET_ADDRESS] & 1) {
 		p->meters.tx_bad++;
-	} else if (p->flags & NET_ANTI_SPOOF && memcmp(source, p->address, NET_ADDRESS) != 0) {
+		return;
+	}
+	source = net_address(w->header + NET_ADDRESS);
+	if (p->flags & NET_ANTI_SPOOF && source != p->number) {
 		p->meters.tx_spoofed++;
 	} else if (p->nr_rules && !net_passes(p, headline(w), false)) {
 		p->meters.tx_filtered++;
@@ -183,9 +208,10 @@ static void decide(struct net_switch *sw, struct passage *w, u64 now)
 		p->meters.tx_frames++;
 		p->meters.tx_bytes += w->frame->length;
 		p->meters.tx_copied += w->header_piece.length;
-		if (memcmp(source, p->address, NET_ADDRESS) != 0)
+		if (source != p->number)
 			net_table_learn(sw, p, source, now);
-		w->target = net_table_find(sw, target, now); /* never has an address of a group */
+		w->target =
+		    net_table_find(sw, net_address(w->header), now); /* never has an address of a group */
 	}
 }
 
@@ -330,7 +356,8 @@ bool net_switch_run(struct net_switch *sw, u64 now, unsigned budget, u64 *next)
 			spin_lock(&sw->lock);
 			continue; /* somebody may have sent meanwhile */
 		}
-		struct passage w = {.from = p, .frame = take(p, now)};
+		struct passage w; /* larger than what of it most frames need */
+		begin(&w, p, take(p, now));
 		decide(sw, &w, now);
 		spin_unlock(&sw->lock);
 		budget -= MIN(budget, forward(sw, &w));

@@ -4,9 +4,10 @@
 
 #include "net.h"
 
-/* switch_table.c: which port has an address. */
-struct net_port *net_table_find(struct net_switch *sw, const u8 *address, u64 now);
-void net_table_learn(struct net_switch *sw, struct net_port *p, const u8 *address, u64 now);
+/* switch_table.c: which port has an address; those are as of net_address(). */
+void net_table_init(struct net_switch *sw);
+struct net_port *net_table_find(struct net_switch *sw, u64 address, u64 now);
+void net_table_learn(struct net_switch *sw, struct net_port *p, u64 address, u64 now);
 /* The port's own. ERR_EXIST, ERR_NOMEM. */
 int net_table_fix(struct net_switch *sw, struct net_port *p);
 void net_table_forget(struct net_switch *sw, const struct net_port *p);
@@ -31,6 +32,11 @@ struct net_cursor {
 	u32 left; /* pieces */
 	u32 done; /* of the first */
 };
+/* Of NET_HEADER bytes: moves, which are fewer than a call takes. */
+static inline void net_copy_header(void *to, const void *from)
+{
+	__builtin_memcpy(to, from, NET_HEADER);
+}
 /* How many were copied: fewer where one of the places ends. */
 u32 net_copy(struct net_cursor *to, struct net_cursor *from, u32 length);
 void net_skip(struct net_cursor *c, u32 length);
@@ -41,17 +47,17 @@ u16 net_sum(struct net_cursor from, u32 length);
 struct passage {
 	struct net_port *from;
 	struct net_frame *frame;
-	u8 header[NET_HEADER_CUT];
-	struct piece header_piece;
-	struct net_cursor rest;  /* of the frame, behind the header */
 	struct net_port *target; /* NULL: everybody else */
-	struct net_headline line;
-	struct net_tcp {         /* of a frame to be cut */
-		u32 kind;        /* which NET_TAKES_ */
-		u32 ip, payload; /* where they begin */
-	} tcp;
-	unsigned cuts; /* made so far, for all receivers */
+	struct piece header_piece;
+	struct net_cursor rest; /* of the frame, behind the header */
+	unsigned cuts;          /* made so far, for all receivers */
 	bool parsed, dropped, delivered;
+	struct net_headline line; /* when it is parsed */
+	struct net_tcp {          /* of a frame to be cut */
+		u32 kind;         /* which NET_TAKES_ */
+		u32 ip, payload;  /* where they begin */
+	} tcp;
+	u8 header[NET_HEADER_CUT];
 };
 
 /* switch_offload.c */

@@ -113,19 +113,33 @@ static void done(struct passage *w, struct net_port *to, u32 length, const struc
 		to->sw->received[to->index / 64] |= (u64)1 << to->index % 64;
 }
 
+/* Into pieces that have room for all of it; most frames are one piece, and go into one. */
+static void copy_whole(struct passage *w, struct piece *pieces, unsigned nr)
+{
+	struct net_cursor rest = w->rest;
+	u32 header = w->header_piece.length, more = w->frame->length - header;
+
+	if (likely(header == NET_HEADER && pieces->length >= header + more && more &&
+		   rest.piece->length - rest.done >= more)) {
+		net_copy_header(pieces->base, w->header);
+		memcpy(pieces->base + NET_HEADER, rest.piece->base + rest.done, more);
+	} else {
+		struct net_cursor room = {pieces, nr, 0}, own = {&w->header_piece, 1, 0};
+		net_copy(&room, &own, header);
+		net_copy(&room, &rest, more);
+	}
+}
+
 void net_deliver_whole(struct passage *w, struct net_port *to, bool sum)
 {
 	struct piece pieces[NET_PIECES];
-	struct net_cursor header = {&w->header_piece, 1, 0}, rest = w->rest, room = {pieces, 0, 0};
 	struct net_offload o = w->frame->offload;
 	u32 length = w->frame->length;
 	unsigned nr = ask_room(to, length, pieces);
 
 	if (!nr)
 		return;
-	room.left = nr;
-	net_copy(&room, &header, w->header_piece.length);
-	net_copy(&room, &rest, length - w->header_piece.length);
+	copy_whole(w, pieces, nr);
 	if (unlikely(o.from && !sum)) {
 		fill_sum(pieces, nr, length, o.from, o.at);
 		o.from = o.at = 0;

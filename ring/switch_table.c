@@ -3,34 +3,40 @@
  * and addresses there are. */
 #include "switch.h"
 
-static struct net_entry *places(struct net_switch *sw, const u8 *address)
-{
-	u64 key = sw->secret;
+#define BUCKETS (NET_ENTRIES / NET_WAYS)
+#define BUCKET_BITS (unsigned)__builtin_ctz(BUCKETS)
 
-	for (unsigned i = 0; i < NET_ADDRESS; i++)
-		key = (key ^ address[i]) * 0x9e3779b97f4a7c15u;
-	key ^= key >> 32;
-	return &sw->entries[(key >> 8) % (NET_ENTRIES / NET_WAYS) * NET_WAYS];
+/* Multiplication by a random odd number: the upper bits of the product are alike for two addresses as seldom
+ * as for two random numbers, nearly, whoever has chosen them. */
+static struct net_entry *places(struct net_switch *sw, u64 address)
+{
+	return &sw->entries[(address * sw->secret) >> (64 - BUCKET_BITS) << __builtin_ctz(NET_WAYS)];
 }
 
 static bool alive(const struct net_switch *sw, const struct net_entry *e, u64 now)
 {
-	return e->used && (e->fixed || now - e->seen <= sw->max_age);
+	return e->address != NET_UNUSED && (e->fixed || now - e->seen <= sw->max_age);
 }
 
-static struct net_entry *find(struct net_switch *sw, const u8 *address)
+static struct net_entry *find(struct net_switch *sw, u64 address)
 {
 	struct net_entry *e = places(sw, address);
 
 	for (unsigned i = 0; i < NET_WAYS; i++, e++) {
 		sw->steps++;
-		if (e->used && memcmp(e->address, address, NET_ADDRESS) == 0)
+		if (e->address == address)
 			return e;
 	}
 	return NULL;
 }
 
-struct net_port *net_table_find(struct net_switch *sw, const u8 *address, u64 now)
+void net_table_init(struct net_switch *sw)
+{
+	for (unsigned i = 0; i < NET_ENTRIES; i++)
+		sw->entries[i].address = NET_UNUSED;
+}
+
+struct net_port *net_table_find(struct net_switch *sw, u64 address, u64 now)
 {
 	struct net_entry *e = find(sw, address);
 
@@ -41,22 +47,20 @@ static void drop(struct net_switch *sw, struct net_entry *e)
 {
 	if (!e->fixed)
 		sw->ports[e->port]->learned--;
-	e->used = false;
+	e->address = NET_UNUSED;
 }
 
-static void set(struct net_entry *e, const struct net_port *p, const u8 *address, u64 now)
+static void set(struct net_entry *e, const struct net_port *p, u64 address, u64 now)
 {
-	memcpy(e->address, address, NET_ADDRESS);
+	e->address = address;
 	e->port = (u8)p->index;
-	e->used = true;
 	e->fixed = false;
 	e->seen = now;
 }
 
 /* A place that nobody's living address has; else the port's own oldest; NULL: none. Somebody else's address
  * is not driven out, or a guest could have his frames sent to everybody. */
-static struct net_entry *place_for(struct net_switch *sw, const struct net_port *p, const u8 *address,
-				   u64 now)
+static struct net_entry *place_for(struct net_switch *sw, const struct net_port *p, u64 address, u64 now)
 {
 	struct net_entry *e = places(sw, address), *own = NULL;
 
@@ -69,7 +73,7 @@ static struct net_entry *place_for(struct net_switch *sw, const struct net_port 
 	return own;
 }
 
-void net_table_learn(struct net_switch *sw, struct net_port *p, const u8 *address, u64 now)
+void net_table_learn(struct net_switch *sw, struct net_port *p, u64 address, u64 now)
 {
 	struct net_entry *e = find(sw, address);
 
@@ -85,7 +89,7 @@ void net_table_learn(struct net_switch *sw, struct net_port *p, const u8 *addres
 		e = place_for(sw, p, address, now);
 	if (!e)
 		return;
-	if (e->used)
+	if (e->address != NET_UNUSED)
 		drop(sw, e);
 	set(e, p, address, now);
 	p->learned++;
@@ -93,18 +97,18 @@ void net_table_learn(struct net_switch *sw, struct net_port *p, const u8 *addres
 
 int net_table_fix(struct net_switch *sw, struct net_port *p)
 {
-	struct net_entry *e = find(sw, p->address), *at = places(sw, p->address);
+	struct net_entry *e = find(sw, p->number), *at = places(sw, p->number);
 
 	if (e && e->fixed)
 		return ERR_EXIST;
 	for (unsigned i = 0; !e && i < NET_WAYS; i++)
-		if (!at[i].used || !at[i].fixed)
+		if (at[i].address == NET_UNUSED || !at[i].fixed)
 			e = &at[i];
 	if (!e)
 		return ERR_NOMEM;
-	if (e->used)
+	if (e->address != NET_UNUSED)
 		drop(sw, e);
-	set(e, p, p->address, 0);
+	set(e, p, p->number, 0);
 	e->fixed = true;
 	return 0;
 }
@@ -112,22 +116,23 @@ int net_table_fix(struct net_switch *sw, struct net_port *p)
 void net_table_forget(struct net_switch *sw, const struct net_port *p)
 {
 	for (unsigned i = 0; i < NET_ENTRIES; i++)
-		if (sw->entries[i].used && sw->entries[i].port == p->index)
-			sw->entries[i].used = false;
+		if (sw->entries[i].port == p->index)
+			sw->entries[i].address = NET_UNUSED;
 }
 
 int net_table_move(struct net_switch *sw, struct net_port *p, const u8 *address)
 {
-	u8 old[NET_ADDRESS];
+	u64 old = p->number;
 	int err;
 
-	memcpy(old, p->address, NET_ADDRESS);
-	find(sw, old)->used = false;
-	memcpy(p->address, address, NET_ADDRESS);
+	find(sw, old)->address = NET_UNUSED;
+	p->number = net_address(address);
 	err = net_table_fix(sw, p);
-	if (!err)
-		return 0;
-	memcpy(p->address, old, NET_ADDRESS);
-	(void)net_table_fix(sw, p); /* its old place is free */
-	return err;
+	if (err) {
+		p->number = old;
+		(void)net_table_fix(sw, p); /* its old place is free */
+		return err;
+	}
+	memcpy(p->address, address, NET_ADDRESS);
+	return 0;
 }
