@@ -67,7 +67,7 @@ class Keeper:
 class Emulator:
     """The process, on a pseudo-terminal of its own (Bochs' display needs one), and what it said last."""
 
-    def __init__(self, argv, keeper):
+    def __init__(self, argv, more_env, keeper):
         self.master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 160, 0, 0))
         libc = ctypes.CDLL(None)
@@ -80,7 +80,7 @@ class Emulator:
             if os.getppid() != parent:
                 os._exit(1)
 
-        env = dict(os.environ, TERM="xterm", LC_ALL="C")
+        env = dict(os.environ, TERM="xterm", LC_ALL="C", **more_env)
         self.process = subprocess.Popen(argv, stdin=slave, stdout=slave, stderr=slave, env=env,
                                         preexec_fn=in_child)
         os.close(slave)

@@ -24,6 +24,7 @@ TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))
 BUILD = os.path.abspath(os.environ.get("SOCLE_BUILD", os.path.join(TOP, "build")))
 # Lock files, one for each emulator that may run at a time.
 SLOTS = os.environ.get("SOCLE_SLOTS", ":".join(os.path.join(BUILD, "emulator.%d" % n) for n in (1, 2))).split(":")
+WARM = () if os.environ.get("SOCLE_COLD") else ("--warm", os.path.join(BUILD, "warm"))
 ESCAPES = re.compile(r"\x1b(\[[0-9;?=]*[A-Za-z]|[()][A-Z0-9]|[=>])")
 FIRMWARE_STARTS_US = re.compile(r'BdsDxe: starting Boot\d+ "UEFI (?!Shell).*\n')
 
@@ -137,7 +138,7 @@ class Booter:
 
     def argv(self, img, mem, cpus, timeout, engine, cpu_model, run_args):
         argv = [os.path.join(TOP, "scripts/run"), "-e", engine, "-i", img, "-m", str(mem), "-n", str(cpus),
-                "-t", str(timeout), *run_args]
+                "-t", str(timeout), *WARM, *run_args]
         return argv + (["--cpu-model", cpu_model] if cpu_model else [])
 
 

@@ -24,5 +24,9 @@ $(B)/tests/%_payload.o: efi/payload.asm $(B)/tests/%.stripped $(B)/tests/%.sym
 	$(NASM) -f elf64 -DPAYLOAD_ELF='"$(B)/tests/$*.stripped"' -DPAYLOAD_SYMBOLS='"$(B)/tests/$*.sym"' $< -o $@
 $(B)/tests/host.so $(B)/tests/entry.so: $(B)/tests/%.so: $(filter-out %/payload.asm.o,$(EFI_OBJ)) $(B)/tests/%_payload.o
 	ld $(EFI_LINK) $^ -o $@ -L/usr/lib -lgnuefi
-boot-programs: $(B)/tests/witness.efi $(B)/tests/echo.efi $(B)/tests/host.efi $(B)/tests/entry.efi
+# What scripts/run --warm needs, and keeps.
+$(B)/warm/save.so: scripts/bochs_save.c
+	@mkdir -p $(@D)
+	$(HOSTCC) -std=gnu17 -O1 -shared -fPIC $(WARN) $< -o $@ -ldl
+boot-programs: $(B)/warm/save.so $(B)/tests/witness.efi $(B)/tests/echo.efi $(B)/tests/host.efi $(B)/tests/entry.efi
 .PHONY: boot-programs

@@ -4,6 +4,7 @@ import glob
 import hashlib
 import os
 import pty
+import re
 import signal
 import socket
 import subprocess
@@ -11,7 +12,7 @@ import termios
 import time
 
 import pytest
-from conftest import BUILD, TOP, clean, emulator_slot
+from conftest import BUILD, FIRMWARE_STARTS_US, TOP, WARM, clean, emulator_slot
 
 RUN = os.path.join(TOP, "scripts/run")
 ENGINES = ["bochs", "qemu"]
@@ -30,7 +31,7 @@ def run(echo, tmp_path):
     started = []
 
     def start(*args, **kw):
-        argv = [RUN, "-i", echo, "-t", "150", *args]
+        argv = [RUN, "-i", echo, "-t", "150", *WARM, *args]
         started.append(subprocess.Popen(argv, stderr=subprocess.PIPE, env=dict(os.environ, TMPDIR=str(tmp_path)), **kw))
         return started[-1]
     with emulator_slot():
@@ -197,3 +198,21 @@ def test_emulator_gives_up(run):
     p = run("-e", "qemu", "--cpu-model", "abacus", stdin=subprocess.DEVNULL)
     assert p.wait(20) == 3
     assert "unable to find CPU model 'abacus'" in p.stderr.read().decode()
+
+
+def test_warm_start(booter, guest, tmp_path):
+    """The second run begins where the first one saved the machine, with another image, and goes on as a cold one does."""
+    warm, said = tmp_path / "warm", []
+    warm.mkdir()
+    os.symlink(os.path.join(BUILD, "warm/save.so"), warm / "save.so")
+    for files in ({}, {"large": bytes(20 << 20)}):
+        img = booter.image("[vm a]\nmemory = 64\nkernel = hello.elf\n", {"hello.elf": guest("hello"), **files})
+        with emulator_slot():
+            done = subprocess.run([RUN, "-e", "bochs", "-i", img, "-t", "150", "--warm", str(warm)], stdin=subprocess.DEVNULL,
+                                  stdout=subprocess.PIPE, check=False)
+        assert done.returncode == 0
+        said.append(re.sub(r"\[socle .*?\]|\d+ us", "", FIRMWARE_STARTS_US.split(clean(done.stdout), 1)[-1]))
+    states = [path for path in warm.iterdir() if path.name != "save.so"]
+    assert len(states) == 1 and (states[0] / "memory.ram").exists() and not glob.glob(str(states[0] / "*.image"))
+    assert "1 passed, 0 failed" in said[0]
+    assert said[0] == said[1]
