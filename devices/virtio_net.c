@@ -17,8 +17,6 @@ struct piece *pool_skip(struct piece_pool *p)
 {
 	u32 at = p->tail % POOL_PIECES, skip = at + CHAIN_PIECES > POOL_PIECES ? POOL_PIECES - at : 0;
 
-	if (p->head == p->tail)
-		p->head = p->tail = at = skip = 0; /* the pool's beginning is in the cache */
 	if (p->tail - p->head + skip + CHAIN_PIECES > POOL_PIECES)
 		return NULL;
 	p->tail += skip;

@@ -56,7 +56,7 @@ struct tx_slot {
 	struct net_frame frame;
 	struct virtq_chain chain;
 	u32 pieces_end; /* of the pool */
-	bool done;
+	bool done;      /* atomic: the switch has done with it */
 };
 
 struct rx_chain {
@@ -84,7 +84,7 @@ struct virtio_net {
 	/* Under the transmit queue's lock. */
 	struct tx_slot slot[TX_SLOTS];
 	u32 slot_head, slot_tail; /* free-running; head: the oldest */
-	bool serving;             /* somebody is taking frames; who comes meanwhile need not */
+	bool serving;             /* somebody is taking frames; who comes meanwhile need not; atomic */
 	bool blocked;             /* there was no slot for the next */
 	struct piece_pool tx_pool;
 
@@ -101,10 +101,10 @@ struct piece *pool_skip(struct piece_pool *p);
 /* Room for a whole chain in one part, or NULL: those before must come back first. */
 static inline struct piece *pool_room(struct piece_pool *p)
 {
+	if (p->head == p->tail)
+		p->head = p->tail = 0; /* the pool's beginning is in the cache */
 	u32 at = p->tail % POOL_PIECES;
-
-	if (likely(p->head != p->tail && at + CHAIN_PIECES <= POOL_PIECES &&
-		   p->tail - p->head + CHAIN_PIECES <= POOL_PIECES))
+	if (likely(at + CHAIN_PIECES <= POOL_PIECES && p->tail - p->head + CHAIN_PIECES <= POOL_PIECES))
 		return &p->piece[at];
 	return pool_skip(p);
 }

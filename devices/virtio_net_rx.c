@@ -151,6 +151,15 @@ static void received(struct net_port *p, u32 length, const struct net_offload *o
 	spin_lock(&q->lock);
 	h = header_of(o, n->ready_used);
 	put_header(&n->ready[n->ready_head % READY_CHAINS].chain, &h);
+	if (likely(n->ready_used == 1)) {
+		const struct rx_chain *r = &n->ready[n->ready_head++ % READY_CHAINS];
+
+		virtq_push(&q->vq, &r->chain, left);
+		n->rx_pool.head = r->pieces_end;
+		n->ready_used = 0;
+		spin_unlock(&q->lock);
+		return;
+	}
 	for (; n->ready_used; n->ready_used--) {
 		const struct rx_chain *r = &n->ready[n->ready_head++ % READY_CHAINS];
 		u32 part = (u32)MIN((u64)left, r->chain.write_bytes);

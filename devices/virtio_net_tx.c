@@ -8,27 +8,35 @@
 #define BATCH_BYTES (128u << 10)
 
 /* ---- slots ---- */
+/* Gives back, in their order, those that the switch has done with. With the queue's lock held. */
 static void slots_retire(struct virtio_net *n)
 {
-	while (n->slot_head != n->slot_tail && n->slot[n->slot_head % TX_SLOTS].done)
-		n->tx_pool.head = n->slot[n->slot_head++ % TX_SLOTS].pieces_end;
+	struct virtq *vq = &n->queue[QUEUE_TX].vq;
+	u32 head = n->slot_head;
+
+	for (; head != n->slot_tail; head++) {
+		struct tx_slot *s = &n->slot[head % TX_SLOTS];
+
+		if (!__atomic_load_n(&s->done, __ATOMIC_ACQUIRE))
+			break;
+		virtq_push_hidden(vq, &s->chain, 0);
+		n->tx_pool.head = s->pieces_end;
+	}
+	if (head == n->slot_head)
+		return;
+	n->slot_head = head;
+	virtq_show(vq);
 }
 
-/* On the CPU that runs the switch; perhaps within net_tx_serve(), which then tells the driver of all at once.
- */
-static void complete(struct net_frame *f, bool delivered)
+/* Nobody serves the queue who would do this soon. */
+static void __attribute__((noinline)) retire_now(struct virtio_net *n)
 {
-	struct tx_slot *s = container_of(f, struct tx_slot, frame);
-	struct virtio_net *n = s->net;
 	struct virtio_queue *q = &n->queue[QUEUE_TX];
 	bool tell, go_on;
 
-	(void)delivered; /* a frame that is dropped is sent, for its sender */
 	spin_lock(&q->lock);
-	virtq_push(&q->vq, &s->chain, 0);
-	s->done = true;
 	slots_retire(n);
-	tell = !n->serving && q->enabled && virtio_queue_news(q);
+	tell = !n->serving && q->enabled && virtq_interrupt(&q->vq);
 	go_on = n->blocked && !n->serving;
 	if (go_on)
 		n->blocked = false;
@@ -37,6 +45,21 @@ static void complete(struct net_frame *f, bool delivered)
 		virtio_pci_interrupt(&n->pci, QUEUE_TX);
 	if (go_on)
 		net_serve_later(n);
+}
+
+/* On the CPU that runs the switch; as a rule within net_tx_serve(), which then gives back all of them. The
+ * barrier is the other half of the one there: either that sees that it is done, or this that nobody serves.
+ */
+static void complete(struct net_frame *f, bool delivered)
+{
+	struct tx_slot *s = container_of(f, struct tx_slot, frame);
+	struct virtio_net *n = s->net;
+
+	(void)delivered; /* a frame that is dropped is sent, for its sender */
+	__atomic_store_n(&s->done, true, __ATOMIC_RELEASE);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if (unlikely(!__atomic_load_n(&n->serving, __ATOMIC_RELAXED)))
+		retire_now(n);
 }
 
 /* ---- a frame ---- */
@@ -90,8 +113,6 @@ static enum tx_look look(struct virtio_net *n, struct tx_slot **out)
 	struct tx_slot *s = *out = &n->slot[n->slot_tail % TX_SLOTS];
 	int rc;
 
-	if (!virtio_pci_queue_live(&n->pci, q))
-		return TX_EMPTY;
 	s->chain.segments = n->slot_tail - n->slot_head == TX_SLOTS ? NULL : pool_room(&n->tx_pool);
 	if (!s->chain.segments) {
 		n->blocked = true;
@@ -114,6 +135,8 @@ static enum tx_look take_batch(struct virtio_net *n)
 {
 	u32 bytes = 0;
 
+	if (!virtio_pci_queue_live(&n->pci, &n->queue[QUEUE_TX]))
+		return TX_EMPTY;
 	for (u32 frames = 0; frames < BATCH_FRAMES && bytes < BATCH_BYTES; frames++) {
 		struct tx_slot *s;
 		enum tx_look l = look(n, &s);
@@ -136,7 +159,7 @@ bool net_tx_serve(struct virtio_net *n)
 		spin_unlock(&q->lock);
 		return false;
 	}
-	n->serving = true;
+	__atomic_store_n(&n->serving, true, __ATOMIC_RELAXED);
 	n->blocked = false;
 	virtq_kicks_off(&q->vq);
 	for (unsigned i = 0; i < TURN_BATCHES && l == TX_AGAIN; i++) {
@@ -144,8 +167,11 @@ bool net_tx_serve(struct virtio_net *n)
 		spin_unlock(&q->lock);
 		bridge_run(n->bridge, n->group);
 		spin_lock(&q->lock);
+		slots_retire(n);
 	}
-	n->serving = false;
+	__atomic_store_n(&n->serving, false, __ATOMIC_RELAXED);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST); /* see complete() */
+	slots_retire(n);
 	/* Blocked, and all came back meanwhile: nobody else goes on. */
 	if (n->blocked && n->slot_head == n->slot_tail)
 		l = TX_AGAIN;

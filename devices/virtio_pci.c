@@ -95,15 +95,6 @@ void virtio_pci_fail(struct virtio_pci *v)
 		msix_fire(&v->msix, __atomic_load_n(&v->config_vector, __ATOMIC_RELAXED));
 }
 
-bool virtio_pci_queue_live(const struct virtio_pci *v, const struct virtio_queue *q)
-{
-	u8 status = __atomic_load_n(&v->status, __ATOMIC_ACQUIRE);
-
-	/* Of the device's memory accesses, too, the guest is master by its command register. */
-	return q->enabled && (status & (VIRTIO_DRIVER_OK | VIRTIO_NEEDS_RESET)) == VIRTIO_DRIVER_OK &&
-	       pci_get16(&v->function, PCI_COMMAND) & PCI_COMMAND_MASTER;
-}
-
 /* ---- BARs ---- */
 static u64 config_read(const struct virtio_pci *v, u64 offset, unsigned size)
 {

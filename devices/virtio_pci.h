@@ -83,7 +83,14 @@ void virtio_pci_remove(struct virtio_pci *v);
 void virtio_pci_reset(struct virtio_pci *v);
 
 /* Whether the type may take chains from a queue now; with the queue's lock held. */
-bool virtio_pci_queue_live(const struct virtio_pci *v, const struct virtio_queue *q);
+static inline bool virtio_pci_queue_live(const struct virtio_pci *v, const struct virtio_queue *q)
+{
+	u8 status = __atomic_load_n(&v->status, __ATOMIC_ACQUIRE);
+
+	/* Of the device's memory accesses, too, the guest is master by its command register. */
+	return q->enabled && (status & (VIRTIO_DRIVER_OK | VIRTIO_NEEDS_RESET)) == VIRTIO_DRIVER_OK &&
+	       pci_get16(&v->function, PCI_COMMAND) & PCI_COMMAND_MASTER;
+}
 static inline u64 virtio_pci_features(const struct virtio_pci *v)
 {
 	return v->accepted; /* fixed from FEATURES_OK to the reset */

@@ -120,7 +120,7 @@ static const struct net_headline *headline(struct passage *w)
 }
 
 /* Whether it is the port's to have. */
-static bool may_have(struct passage *w, struct net_port *to)
+static inline bool may_have(struct passage *w, struct net_port *to)
 {
 	if (to->ops->wants && net_address(w->header) != to->number && !to->ops->wants(to, w->header))
 		return false;
@@ -131,7 +131,7 @@ static bool may_have(struct passage *w, struct net_port *to)
 	return true;
 }
 
-static void deliver(struct passage *w, struct net_port *to)
+static inline void deliver(struct passage *w, struct net_port *to)
 {
 	const struct net_offload *o = &w->frame->offload;
 	u32 takes = 0;
@@ -140,18 +140,16 @@ static void deliver(struct passage *w, struct net_port *to)
 		return;
 	if (unlikely(o->from) && to->ops->takes)
 		takes = to->ops->takes(to);
-	if (o->cut && !(takes & w->tcp.kind))
+	if (unlikely(o->cut && !(takes & w->tcp.kind)))
 		net_deliver_cut(w, to);
 	else
 		net_deliver_whole(w, to, takes & NET_TAKES_SUM);
 }
 
-static bool length_ok(const struct net_frame *f)
+static bool pieces_ok(const struct net_frame *f)
 {
 	u64 sum = 0;
 
-	if (f->length < NET_FRAME_MIN || f->length > NET_FRAME_MAX || f->nr_pieces > NET_PIECES)
-		return false;
 	for (u32 i = 0; i < f->nr_pieces; i++)
 		sum += f->pieces[i].length;
 	return sum == f->length;
@@ -161,19 +159,17 @@ static bool length_ok(const struct net_frame *f)
 static bool read_header(struct passage *w)
 {
 	struct net_frame *f = w->frame;
-	u32 most = f->offload.cut ? NET_HEADER_CUT : NET_HEADER, n = MIN(f->length, most);
+	u32 most = unlikely(f->offload.cut) ? NET_HEADER_CUT : NET_HEADER, n = MIN(f->length, most);
 
-	if (!length_ok(f))
+	if (f->length < NET_FRAME_MIN || f->length > NET_FRAME_MAX || f->nr_pieces > NET_PIECES ||
+	    !pieces_ok(f))
 		return false;
 	w->header_piece = (struct piece){w->header, n};
-	w->rest = (struct net_cursor){f->pieces, f->nr_pieces, 0};
-	if (likely(n == NET_HEADER && f->pieces->length > NET_HEADER)) {
+	if (likely(n == NET_HEADER && f->pieces->length >= NET_HEADER)) {
 		net_copy_header(w->header, f->pieces->base);
-		w->rest.done = NET_HEADER;
 	} else {
-		struct net_cursor header = {&w->header_piece, 1, 0};
-		if (net_copy(&header, &w->rest, n) != n)
-			return false;
+		struct net_cursor header = {&w->header_piece, 1, 0}, from = {f->pieces, f->nr_pieces, 0};
+		net_copy(&header, &from, n);
 	}
 	return net_offload_ok(w);
 }
@@ -221,12 +217,28 @@ static u64 price(const struct net_frame *f)
 	return MAX(MIN(f->length, (u32)NET_FRAME_MAX), (u32)NET_PRICE_MIN);
 }
 
+/* Who is alone need not count turns; when somebody comes, it has had its own. */
+static struct net_port *alone(struct net_switch *sw, struct net_port *p)
+{
+	u64 needed = price(list_entry(p->queue.next, struct net_frame, link));
+
+	sw->steps++;
+	p->at_turn = true;
+	p->deficit = MAX(p->deficit, needed);
+	return p;
+}
+
 /* The next sender: of those that may send now, in turn. NULL: none; *next then says when one may. */
 static struct net_port *choose(struct net_switch *sw, u64 now, u64 *next)
 {
 	struct net_port *first = NULL; /* since it, all have to wait for their rate */
 	u64 waits = ~(u64)0;
 
+	if (likely(sw->turns.next == sw->turns.prev && !list_empty(&sw->turns))) {
+		struct net_port *p = list_entry(sw->turns.next, struct net_port, turn);
+		if (likely(!p->rate))
+			return alone(sw, p);
+	}
 	while (!list_empty(&sw->turns)) {
 		struct net_port *p = list_entry(sw->turns.next, struct net_port, turn);
 		struct net_frame *f = list_entry(p->queue.next, struct net_frame, link);
@@ -292,20 +304,31 @@ void net_port_flush(struct net_port *p)
 	} while (f);
 }
 
-/* To how many ports it went or would have gone. */
-static unsigned forward(struct net_switch *sw, struct passage *w)
+static __attribute__((noinline)) unsigned deliver_all(struct net_switch *sw, struct passage *w)
 {
-	unsigned ports = 1;
+	unsigned ports = 0;
 
-	if (!w->dropped && w->target && w->target != w->from)
-		deliver(w, w->target);
-	for (unsigned i = 0; !w->dropped && !w->target && i < NET_PORTS; i++) {
+	for (unsigned i = 0; i < NET_PORTS; i++) {
 		struct net_port *to = __atomic_load_n(&sw->ports[i], __ATOMIC_ACQUIRE);
 
 		if (to && to != w->from) {
 			deliver(w, to);
 			ports++;
 		}
+	}
+	return ports;
+}
+
+/* To how many ports it went or would have gone. */
+static unsigned forward(struct net_switch *sw, struct passage *w)
+{
+	unsigned ports = 1;
+
+	if (likely(!w->dropped && w->target)) {
+		if (w->target != w->from)
+			deliver(w, w->target);
+	} else if (!w->dropped) {
+		ports += deliver_all(sw, w);
 	}
 	w->frame->complete(w->frame, w->delivered);
 	return ports + w->cuts;

@@ -49,8 +49,7 @@ struct passage {
 	struct net_frame *frame;
 	struct net_port *target; /* NULL: everybody else */
 	struct piece header_piece;
-	struct net_cursor rest; /* of the frame, behind the header */
-	unsigned cuts;          /* made so far, for all receivers */
+	unsigned cuts; /* made so far, for all receivers */
 	bool parsed, dropped, delivered;
 	struct net_headline line; /* when it is parsed */
 	struct net_tcp {          /* of a frame to be cut */
@@ -61,8 +60,14 @@ struct passage {
 };
 
 /* switch_offload.c */
-/* Whether what the sender has left for later can be done. */
-bool net_offload_ok(struct passage *w);
+/* Whether what the sender has left for later can be done; net_offload_valid() where it has left anything. */
+bool net_offload_valid(struct passage *w);
+static inline bool net_offload_ok(struct passage *w)
+{
+	const struct net_offload *o = &w->frame->offload;
+
+	return likely(!o->from) ? !o->cut : net_offload_valid(w);
+}
 /* In one; sum: it takes a frame without a checksum. */
 void net_deliver_whole(struct passage *w, struct net_port *to, bool sum);
 /* In segments, each complete. */

@@ -56,12 +56,10 @@ static bool find_tcp(struct passage *w)
 	return w->tcp.payload >= tcp + 20 && w->tcp.payload <= have;
 }
 
-bool net_offload_ok(struct passage *w)
+bool net_offload_valid(struct passage *w)
 {
 	const struct net_offload *o = &w->frame->offload;
 
-	if (likely(!o->from))
-		return !o->cut;
 	if (o->from < NET_FRAME_MIN || (u32)o->from + o->at + 2 > w->frame->length)
 		return false;
 	/* A long segment for a group would be cut for each of its members. */
@@ -92,7 +90,7 @@ static void fill_sum(const struct piece *pieces, u32 nr, u32 length, u32 from, u
 }
 
 /* ---- delivery ---- */
-static unsigned ask_room(struct net_port *to, u32 length, struct piece *pieces)
+static inline unsigned ask_room(struct net_port *to, u32 length, struct piece *pieces)
 {
 	unsigned nr = to->ops->room(to, length, pieces);
 
@@ -101,7 +99,7 @@ static unsigned ask_room(struct net_port *to, u32 length, struct piece *pieces)
 	return nr;
 }
 
-static void done(struct passage *w, struct net_port *to, u32 length, const struct net_offload *o)
+static inline void done(struct passage *w, struct net_port *to, u32 length, const struct net_offload *o)
 {
 	to->meters.rx_frames++;
 	to->meters.rx_bytes += length;
@@ -114,39 +112,51 @@ static void done(struct passage *w, struct net_port *to, u32 length, const struc
 }
 
 /* Into pieces that have room for all of it; most frames are one piece, and go into one. */
-static void copy_whole(struct passage *w, struct piece *pieces, unsigned nr)
+static inline void copy_whole(struct passage *w, struct piece *pieces, unsigned nr)
 {
-	struct net_cursor rest = w->rest;
-	u32 header = w->header_piece.length, more = w->frame->length - header;
+	const struct net_frame *f = w->frame;
+	u32 header = w->header_piece.length, more = f->length - header;
 
-	if (likely(header == NET_HEADER && pieces->length >= header + more && more &&
-		   rest.piece->length - rest.done >= more)) {
+	if (likely(header == NET_HEADER && f->nr_pieces == 1 && pieces->length >= f->length)) {
 		net_copy_header(pieces->base, w->header);
-		memcpy(pieces->base + NET_HEADER, rest.piece->base + rest.done, more);
+		memcpy(pieces->base + NET_HEADER, f->pieces->base + NET_HEADER, more);
 	} else {
-		struct net_cursor room = {pieces, nr, 0}, own = {&w->header_piece, 1, 0};
+		struct net_cursor room = {pieces, nr, 0}, own = {&w->header_piece, 1, 0},
+				  rest = {f->pieces, f->nr_pieces, 0};
+		net_skip(&rest, header);
 		net_copy(&room, &own, header);
 		net_copy(&room, &rest, more);
 	}
 }
 
+/* Of which something was left for later; sum: the receiver does it. */
+static void deliver_offload(struct passage *w, struct net_port *to, bool sum, struct piece *pieces,
+			    unsigned nr)
+{
+	struct net_offload o = w->frame->offload;
+
+	if (!sum) {
+		fill_sum(pieces, nr, w->frame->length, o.from, o.at);
+		o.from = o.at = 0;
+	}
+	o.header = (u16)(o.cut ? w->tcp.payload : 0);
+	o.kind = o.cut ? w->tcp.kind : 0;
+	done(w, to, w->frame->length, &o);
+}
+
 void net_deliver_whole(struct passage *w, struct net_port *to, bool sum)
 {
 	struct piece pieces[NET_PIECES];
-	struct net_offload o = w->frame->offload;
 	u32 length = w->frame->length;
 	unsigned nr = ask_room(to, length, pieces);
 
 	if (!nr)
 		return;
 	copy_whole(w, pieces, nr);
-	if (unlikely(o.from && !sum)) {
-		fill_sum(pieces, nr, length, o.from, o.at);
-		o.from = o.at = 0;
-	}
-	o.header = (u16)(o.cut ? w->tcp.payload : 0);
-	o.kind = o.cut ? w->tcp.kind : 0;
-	done(w, to, length, &o);
+	if (likely(!w->frame->offload.from))
+		done(w, to, length, &w->frame->offload); /* which says nothing */
+	else
+		deliver_offload(w, to, sum, pieces, nr);
 }
 
 /* The header of the segment whose payload of n bytes begins `at` bytes into the frame's. */

@@ -102,12 +102,9 @@ int virtq_start(struct virtq *q, struct gmem *m, const struct virtq_setup *s)
 /* ---- use ---- */
 int virtq_pop(struct virtq *q, struct virtq_chain *c)
 {
-	int rc;
-
 	if (!usable(q))
 		return ERR_INVAL;
-	rc = q->packed ? virtq_packed_pop(q, c) : virtq_split_pop(q, c);
-	return rc < 0 ? virtq_break(q, rc) : rc;
+	return q->packed ? virtq_packed_pop(q, c) : virtq_split_pop(q, c);
 }
 
 void virtq_push(struct virtq *q, const struct virtq_chain *c, u32 written)

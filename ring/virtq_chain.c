@@ -2,37 +2,6 @@
 /* Virtqueues: from descriptors, which a guest wrote, to pieces of host memory. */
 #include "virtq_ring.h"
 
-void virtq_chain_begin(struct virtq_chain *c)
-{
-	c->nr_read = c->nr_write = 0;
-	c->read_bytes = c->write_bytes = 0;
-	c->too_long = false;
-}
-
-/* Joins it to the one before where it goes on in host memory, and in the same direction. */
-static inline void segment_add(struct virtq_chain *c, u8 *base, u32 length, bool write)
-{
-	u32 *nr = write ? &c->nr_write : &c->nr_read, count = c->nr_read + c->nr_write;
-	struct piece *next = c->segments + count;
-
-	if (*nr && next[-1].base + next[-1].length == base && next[-1].length <= ~0u - length) {
-		next[-1].length += length;
-	} else if (unlikely(count == c->room)) {
-		c->too_long = true;
-	} else {
-		next->base = base;
-		next->length = length;
-		++*nr;
-	}
-}
-
-/* Slots stay, so one that was right once is the first to look at. */
-static inline bool slot_has(const struct gmem_slot *s, gpa_t gpa, u64 len, bool write)
-{
-	return s && gpa - s->base < s->length && len <= s->length - (gpa - s->base) &&
-	       !(write && s->flags & GMEM_READONLY);
-}
-
 /* They may lie side by side: a buffer may reach from one into the next. */
 static bool buffer_is_ram(struct virtq *q, gpa_t gpa, u64 len, bool write)
 {
@@ -54,10 +23,9 @@ static bool buffer_is_ram(struct virtq *q, gpa_t gpa, u64 len, bool write)
 
 /* The bytes are counted, but no page is looked up any more, once there is no room: a chain costs no more than
  * it has room for, and pages that lie side by side need little of that. */
-static __attribute__((noinline)) int add_any(struct virtq *q, struct virtq_chain *c, gpa_t gpa, u32 len,
-					     bool write)
+int virtq_chain_add_any(struct virtq *q, struct virtq_chain *c, gpa_t gpa, u32 len, bool write)
 {
-	if (!slot_has(q->slot, gpa, len, write) && !buffer_is_ram(q, gpa, len, write))
+	if (!virtq_slot_has(q->slot, gpa, len, write) && !buffer_is_ram(q, gpa, len, write))
 		return ERR_FAULT;
 	*(write ? &c->write_bytes : &c->read_bytes) += len;
 	if (c->read_bytes + c->write_bytes > VIRTQ_BYTES_MAX)
@@ -68,43 +36,11 @@ static __attribute__((noinline)) int add_any(struct virtq *q, struct virtq_chain
 
 		if (!part)
 			return ERR_NOMEM;
-		segment_add(c, base, part, write);
+		virtq_segment_add(c, base, part, write);
 		gpa += part;
 		len -= part;
 	}
 	return 0;
-}
-
-/* Most buffers lie in one page, of which something was used before. `write` is a constant where this is
- * called. */
-static inline __attribute__((always_inline)) int add(struct virtq *q, struct virtq_chain *c, gpa_t gpa,
-						     u32 len, bool write)
-{
-	u8 *base;
-
-	if (!write && unlikely(c->write_bytes))
-		return ERR_INVAL;
-	if (unlikely(!len || len > PAGE_SIZE - gpa % PAGE_SIZE || c->too_long ||
-		     c->read_bytes + c->write_bytes + len > VIRTQ_BYTES_MAX ||
-		     !slot_has(q->slot, gpa, len, write)))
-		return add_any(q, c, gpa, len, write);
-	base = gmem_tlb_ptr(q->mem, &q->tlb, gpa, len);
-	if (unlikely(!base))
-		return ERR_NOMEM;
-	*(write ? &c->write_bytes : &c->read_bytes) += len;
-	segment_add(c, base, len, write);
-	return 0;
-}
-
-static inline __attribute__((always_inline)) int add_one(struct virtq *q, struct virtq_chain *c, gpa_t gpa,
-							 u32 len, bool write)
-{
-	return write ? add(q, c, gpa, len, true) : add(q, c, gpa, len, false);
-}
-
-int virtq_chain_add(struct virtq *q, struct virtq_chain *c, gpa_t gpa, u32 len, bool write)
-{
-	return add_one(q, c, gpa, len, write);
 }
 
 /* An indirect table: of `count` descriptors, anywhere. Those of drivers are aligned and lie in one page, as a
@@ -138,7 +74,7 @@ static int table_split(struct virtq *q, struct virtq_chain *c, const struct tabl
 			return rc;
 		if (d.split.flags & VIRTQ_DESC_INDIRECT)
 			return ERR_INVAL;
-		rc = add_one(q, c, d.addr, d.len, d.split.flags & VIRTQ_DESC_WRITE);
+		rc = virtq_chain_add(q, c, d.addr, d.len, d.split.flags & VIRTQ_DESC_WRITE);
 		if (rc)
 			return rc;
 		i = d.split.next;
@@ -154,7 +90,7 @@ static int table_packed(struct virtq *q, struct virtq_chain *c, const struct tab
 
 	for (u32 i = 0; i < t->count && !rc; i++) {
 		rc = desc_read(q, t, i, &d);
-		rc = rc ? rc : add_one(q, c, d.addr, d.len, d.packed.flags & VIRTQ_DESC_WRITE);
+		rc = rc ? rc : virtq_chain_add(q, c, d.addr, d.len, d.packed.flags & VIRTQ_DESC_WRITE);
 	}
 	return rc;
 }

@@ -64,10 +64,10 @@ int virtq_packed_pop(struct virtq *q, struct virtq_chain *c)
 	virtq_chain_begin(c);
 	rc = chain_read(q, c, d);
 	if (rc)
-		return rc;
+		return virtq_break(q, rc);
 	/* The driver has no more out than the ring holds: else ours would overwrite what is not read yet. */
 	if (q->taken + c->descs > q->size)
-		return ERR_INVAL;
+		return virtq_break(q, ERR_INVAL);
 	q->taken = (u16)(q->taken + c->descs);
 	q->avail_wrap ^= advance(q, &q->next_avail, c->descs);
 	return 1;

@@ -57,14 +57,72 @@ static inline struct virtq_desc virtq_load_desc(const void *p)
 int virtq_break(struct virtq *q, int err);
 
 /* ---- a chain: virtq_chain.c ---- */
-void virtq_chain_begin(struct virtq_chain *c);
+static inline void virtq_chain_begin(struct virtq_chain *c)
+{
+	c->nr_read = c->nr_write = 0;
+	c->read_bytes = c->write_bytes = 0;
+	c->too_long = false;
+}
+
+/* Joins it to the one before where it goes on in host memory, and in the same direction. */
+static inline void virtq_segment_add(struct virtq_chain *c, u8 *base, u32 length, bool write)
+{
+	u32 *nr = write ? &c->nr_write : &c->nr_read, count = c->nr_read + c->nr_write;
+	struct piece *next = c->segments + count;
+
+	if (*nr && next[-1].base + next[-1].length == base && next[-1].length <= ~0u - length) {
+		next[-1].length += length;
+	} else if (unlikely(count == c->room)) {
+		c->too_long = true;
+	} else {
+		next->base = base;
+		next->length = length;
+		++*nr;
+	}
+}
+
+/* Slots stay, so one that was right once is the first to look at. */
+static inline bool virtq_slot_has(const struct gmem_slot *s, gpa_t gpa, u64 len, bool write)
+{
+	return s && gpa - s->base < s->length && len <= s->length - (gpa - s->base) &&
+	       !(write && s->flags & GMEM_READONLY);
+}
+
+/* The slow half of virtq_chain_add(). */
+int virtq_chain_add_any(struct virtq *q, struct virtq_chain *c, gpa_t gpa, u32 len, bool write);
 /* One buffer. ERR_INVAL: the device reads it after one that it writes; ERR_FAULT: not RAM, or ROM to be
- * written; ERR_NOMEM. */
-int virtq_chain_add(struct virtq *q, struct virtq_chain *c, gpa_t gpa, u32 len, bool write);
+ * written; ERR_NOMEM. Most buffers lie in one page, of which something was used before. `write` is a constant
+ * where this is called. */
+static inline __attribute__((always_inline)) int virtq_chain_add_way(struct virtq *q, struct virtq_chain *c,
+								     gpa_t gpa, u32 len, bool write)
+{
+	u8 *base;
+
+	if (!write && unlikely(c->write_bytes))
+		return ERR_INVAL;
+	if (unlikely(!len || len > PAGE_SIZE - gpa % PAGE_SIZE || c->too_long ||
+		     c->read_bytes + c->write_bytes + len > VIRTQ_BYTES_MAX ||
+		     !virtq_slot_has(q->slot, gpa, len, write)))
+		return virtq_chain_add_any(q, c, gpa, len, write);
+	base = gmem_tlb_ptr(q->mem, &q->tlb, gpa, len);
+	if (unlikely(!base))
+		return ERR_NOMEM;
+	*(write ? &c->write_bytes : &c->read_bytes) += len;
+	virtq_segment_add(c, base, len, write);
+	return 0;
+}
+
+static inline __attribute__((always_inline)) int virtq_chain_add(struct virtq *q, struct virtq_chain *c,
+								 gpa_t gpa, u32 len, bool write)
+{
+	return write ? virtq_chain_add_way(q, c, gpa, len, true) : virtq_chain_add_way(q, c, gpa, len, false);
+}
+
 /* The buffers of an indirect table of len bytes; hops: what is left of the budget. */
 int virtq_chain_table(struct virtq *q, struct virtq_chain *c, gpa_t gpa, u32 len, u32 hops);
 
-/* ---- virtq_split.c, virtq_packed.c: as in the contract, for a queue that is not broken ---- */
+/* ---- virtq_split.c, virtq_packed.c: as in the contract, for a queue that is not broken, and is if pop fails
+ * ---- */
 int virtq_split_pop(struct virtq *q, struct virtq_chain *c);
 void virtq_split_push(struct virtq *q, u16 id, u32 written);
 void virtq_split_push_hidden(struct virtq *q, u16 id, u32 written);

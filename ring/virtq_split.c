@@ -60,13 +60,13 @@ int virtq_split_pop(struct virtq *q, struct virtq_chain *c)
 	int rc = look(q);
 
 	if (rc <= 0)
-		return rc;
+		return rc ? virtq_break(q, rc) : 0;
 	c->id = virtq_load16(&q->driver, AREA_RING + 2 * slot_of(q, q->next_avail));
 	c->descs = 1;
 	q->next_avail++;
 	virtq_chain_begin(c);
 	rc = chain_read(q, c, c->id);
-	return rc ? rc : 1;
+	return rc ? virtq_break(q, rc) : 1;
 }
 
 void virtq_split_push_hidden(struct virtq *q, u16 id, u32 written)

@@ -51,12 +51,12 @@ static const struct net_driver *const drivers[] = {&net_virtio, &net_packed};
 static const struct net_driver *net;
 static u8 own[6], other[6];
 static u8 *frames;
-static u32 slot;
+static u32 slot, stride = NET_PAGE; /* bytes from one frame to the next */
 
 /* ---- frames ---- */
 static u8 *frame_at(u32 i)
 {
-	return frames + i % SLOTS * FRAME_PAGES * NET_PAGE + NET_HEADROOM;
+	return frames + i % SLOTS * (u64)stride + NET_HEADROOM;
 }
 
 /* What does not change from frame to frame: IPv4 (RFC 791) and TCP (RFC 9293), to whom it may concern. */
@@ -74,6 +74,17 @@ static void frames_make(void)
 		memset(f + 34, 0, 20);
 		f[46] = 5 << 4;
 	}
+}
+
+/* All frames are in whole pages, as those of other guests are. */
+static void stride_set(u32 size)
+{
+	u32 pages = (size + NET_HEADROOM + NET_PAGE - 1) / NET_PAGE;
+
+	if (stride == pages * NET_PAGE)
+		return;
+	stride = pages * NET_PAGE;
+	frames_make();
 }
 
 static void send(enum kind kind, u32 value, u32 size)
@@ -241,6 +252,7 @@ static void second(void)
 			net->kick();
 			break;
 		case ORDER:
+			stride_set(o.size);
 			m = meters();
 			expect(work(turned[o.op], &o, pongs), "frames are lost or spoilt");
 			break;
@@ -293,6 +305,7 @@ static void point(const char *op, enum op what, u32 size, u32 count, u32 burst)
 	struct meters before, mine, theirs;
 	u64 ticks;
 
+	stride_set(size);
 	counters_snapshot();
 	before = meters();
 	ticks = rdtsc();
