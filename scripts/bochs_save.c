@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Loaded into Bochs (LD_PRELOAD) by scripts/run --warm. Its debugger has no command that saves the machine's
  * state, which other builds have in a menu; but it opens files, on the emulator's thread, between two
- * instructions: writemem "SOCLE-SAVE-STATE" saves into $SOCLE_SAVE_STATE. */
+ * instructions: writemem "SOCLE-SAVE-STATE" saves into $SOCLE_SAVE_STATE.
+ *
+ * And when it restores a state, it copies all of the guest's memory, holes and all, into a temporary file,
+ * which takes seconds for each gigabyte: $SOCLE_RAM is that copy, made before by someone who keeps holes. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <stdbool.h>
@@ -33,6 +36,16 @@ static FILE *open_file(const char *name, const char *path, const char *mode)
 		path = "/dev/null";
 	}
 	return next(path, mode);
+}
+
+FILE *tmpfile64(void)
+{
+	FILE *(*next)(void) = dlsym(RTLD_NEXT, "tmpfile64");
+	const char *ram = getenv("SOCLE_RAM");
+	FILE *f = ram != NULL ? open_file("fopen64", ram, "r+b") : next();
+
+	unsetenv("SOCLE_RAM");
+	return f;
 }
 
 FILE *fopen(const char *path, const char *mode)

@@ -29,6 +29,17 @@ ESCAPES = re.compile(r"\x1b(\[[0-9;?=]*[A-Za-z]|[()][A-Z0-9]|[=>])")
 FIRMWARE_STARTS_US = re.compile(r'BdsDxe: starting Boot\d+ "UEFI (?!Shell).*\n')
 
 
+# The longest first, so that both emulators have work until the end.
+LONGEST = ("test_soak", "test_io", "test_phys", "test_e1000", "test_bench_io", "test_shipped", "test_accounting", "test_linux",
+           "test_sched", "test_monitor", "test_disk", "test_ata", "test_net", "test_virtio_console", "test_kernel_text",
+           "test_features", "test_steal", "test_many", "test_smp")
+
+
+def pytest_collection_modifyitems(items):
+    rank = {name: n for n, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path.stem, len(rank)))
+
+
 def clean(data):
     """What a terminal would show, more or less: no escape sequences, no carriage returns."""
     return ESCAPES.sub("", data.decode("utf-8", errors="replace")).replace("\r", "")

@@ -13,7 +13,7 @@ from linux_machine import FILES, TROUBLE, Shell, vm
 from test_disk import LOAD as LOAD_VIRTIO
 from test_disk import MIB, WRITES, content
 
-pytestmark = pytest.mark.xdist_group("disk")
+pytestmark = pytest.mark.xdist_group("ata")
 LOAD = ("for m in scsi_common scsi_mod sd_mod libata ata_piix; do insmod /lib/modules/$m.ko || echo failed: $m; done; "
         "for i in $(seq 100); do [ -b /dev/sdc ] && break; sleep 0.1; done")
 DISKS = ("disk1 = boot/one.img, ide\ndisk2 = boot/two.img, pio\ndisk3 = boot/one.ro, ro, ide\ndisk4 = boot/four.img\n"
