@@ -4,13 +4,12 @@
  * `testdev = yes` the VM's own meters stand behind: exits, instructions of the hypervisor, interrupts
  * of the VM's devices and bytes that were copied for it. COUNT 0 is what
  * the measuring takes. */
-#include "sys.h"
+#include "meters.h"
 
 #define SYS_LSEEK 8
 #define SYS_MMAP 9
 #define SYS_PREAD 17
 #define SYS_PWRITE 18
-#define SYS_IOPL 172
 #define SYS_IO_SETUP 206
 #define SYS_IO_GETEVENTS 208
 #define SYS_IO_SUBMIT 209
@@ -41,31 +40,6 @@ struct work {
 	uint64_t size, depth, count, blocks; /* blocks: of that size, on the device */
 	char *memory;
 };
-
-/* ---- the test device ---- */
-#define METER_PORT 0x2020
-static const struct {
-	const char *name;
-	uint32_t which;
-} meters[] = {{"exits", 0x100},    {"guest", 0x101}, {"hypervisor", 0x102}, {"billed", 0x103},
-	      {"interrupts", 1},   {"hlt", 12},      {"vmcall", 18},        {"ports", 30},
-	      {"violations", 48},  {"msrs", 32},     {"timer", 52},         {"doorbells", 0x105},
-	      {"notified", 0x106}, {"copied", 0x104}};
-#define METERS (sizeof(meters) / sizeof(*meters))
-
-static uint32_t port_read(uint16_t port)
-{
-	uint32_t value;
-	__asm__ volatile("in %%dx, %%eax" : "=a"(value) : "d"(port));
-	return value;
-}
-
-static uint64_t meter(unsigned i)
-{
-	__asm__ volatile("out %%eax, %%dx" : : "a"(meters[i].which), "d"((uint16_t)METER_PORT));
-	uint64_t low = port_read(METER_PORT);
-	return low | (uint64_t)port_read(METER_PORT + 4) << 32;
-}
 
 /* ---- requests ---- */
 static noreturn void fail(const char *what, long result)
@@ -176,14 +150,6 @@ static void prepare(struct work *w, char **argv)
 		*(uint64_t *)(w->memory + i) = i;
 }
 
-static void row(const char *name, uint64_t value)
-{
-	print(" ");
-	print(name);
-	print(" ");
-	print_number(value);
-}
-
 noreturn void program_main(long argc, char **argv, char **envp)
 {
 	struct work w = {0};
@@ -195,24 +161,21 @@ noreturn void program_main(long argc, char **argv, char **envp)
 		sys_exit(2);
 	}
 	prepare(&w, argv);
-	long rc = sys_call(SYS_IOPL, 3, 0, 0, 0, 0);
+	long rc = meters_open();
 	if (rc)
 		fail("iopl", rc);
-	for (unsigned i = 0; i < METERS; i++)
-		before[i] = meter(i);
+	meters_read(before);
 	uint64_t start = tsc_read();
 	if (w.depth == 1)
 		one_by_one(&w);
 	else
 		many(&w);
 	uint64_t ticks = tsc_read() - start;
-	for (unsigned i = 0; i < METERS; i++)
-		after[i] = meter(i);
+	meters_read(after);
 	print("IO");
 	row("count", w.count);
 	row("ticks", ticks);
-	for (unsigned i = 0; i < METERS; i++)
-		row(meters[i].name, after[i] - before[i]);
+	meters_print(before, after);
 	print("\n");
 	sys_exit(0);
 }

@@ -12,7 +12,7 @@ LMODULES_ATA := scsi_common scsi_mod sd_mod libata ata_piix
 LMODULES_NET := failover net_failover virtio_net
 # For Debian's kernel for PCs, whose other modules nobody needs.
 LMODULES_PC := e1000
-LFILES := $(L)/init=/init $(L)/measure=/bin/measure $(L)/kerneltext=/bin/kerneltext $(L)/forks=/bin/forks $(L)/io=/bin/io \
+LFILES := $(L)/init=/init $(L)/measure=/bin/measure $(L)/kerneltext=/bin/kerneltext $(L)/forks=/bin/forks $(L)/io=/bin/io $(L)/frames=/bin/frames \
 	guests/linux/rc=/etc/rc guests/linux/console=/etc/console guests/linux/motd=/etc/motd guests/linux/profile=/etc/profile guests/linux/power-button=/etc/acpi/PWRF/00000080 \
 	$(foreach m,$(LMODULES),$(L)/$(m).ko=/lib/modules/$(m).ko)
 LFILES_ATA := $(LFILES) $(foreach m,$(LMODULES_ATA),$(L)/$(m).ko=/lib/modules/$(m).ko)
@@ -26,7 +26,7 @@ IMAGE_FILES ?= $(L)/bzImage=/boot/vmlinuz $(L)/initrd=/boot/initrd $(B)/guests/l
 $(L)/bzImage $(L)/bzImage-pc $(L)/busybox $(L)/manifest $(patsubst %,$(L)/%.ko,$(LMODULES) $(LMODULES_ATA) $(LMODULES_NET) $(LMODULES_PC)) &: guests/linux/fetch
 	@echo "  FETCH $(L)"
 	@guests/linux/fetch $(L)
-$(L)/%: guests/linux/%.c guests/linux/sys.h
+$(L)/%: guests/linux/%.c guests/linux/sys.h guests/linux/meters.h
 	@mkdir -p $(@D)
 	@echo "  CC    $< (Linux guest)"
 	$(CC) $(LCFLAGS) $< -o $@

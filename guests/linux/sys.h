@@ -10,6 +10,7 @@
 #define SYS_READ 0
 #define SYS_WRITE 1
 #define SYS_OPEN 2
+#define SYS_CLOSE 3
 #define SYS_RT_SIGPROCMASK 14
 #define SYS_IOCTL 16
 #define SYS_PAUSE 34
