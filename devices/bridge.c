@@ -33,12 +33,22 @@ struct bridge_time bridge_time(const struct bridge *b)
 }
 
 /* Where another CPU has run the switch meanwhile, its charges are taken for ours: nobody pays too much. */
-void bridge_pay(const struct bridge *b, struct sched_group *g, struct bridge_time t)
+static u64 unpaid(const struct bridge *b, struct bridge_time t)
 {
 	struct bridge_time now = bridge_time(b);
 	u64 ticks = now.since - t.since;
 
-	sched_charge(g, ticks - MIN(ticks, now.charged - t.charged));
+	return ticks - MIN(ticks, now.charged - t.charged);
+}
+
+void bridge_pay(const struct bridge *b, struct sched_group *g, struct bridge_time t)
+{
+	sched_charge(g, unpaid(b, t));
+}
+
+void bridge_pay_part(struct bridge *b, struct sched_group *g, struct bridge_time t)
+{
+	bridge_charge(b, g, unpaid(b, t));
 }
 
 /* The switch runs without the lock: a port's own timer may be waiting for it that a frame's complete() is to
@@ -90,6 +100,8 @@ int bridge_join(const struct bridge_nic *nic, struct net_port *p, const struct n
 {
 	int rc = net_port_init(p, &nic->bridge->sw, ops, nic->address, nic->flags);
 
+	if (!rc)
+		p->payer = nic->payer;
 	if (!rc && nic->rate)
 		net_port_limit(p, nic->rate, MAX(nic->rate / (1000 / BURST_MS), (u64)NET_FRAME_MAX));
 	return rc;

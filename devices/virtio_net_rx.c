@@ -231,7 +231,8 @@ static bool wants(struct net_port *p, const u8 target[NET_ADDRESS])
 	return yes;
 }
 
-const struct net_port_ops net_rx_ops = {room, received, ready, takes, wants};
+const struct net_port_ops net_rx_ops = {
+    .room = room, .received = received, .ready = ready, .takes = takes, .wants = wants};
 
 /* ---- life ---- */
 /* Nobody waits for buffers, so the driver need not tell of them. */

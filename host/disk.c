@@ -40,6 +40,11 @@ void disk_on_busy(void (*fn)(void))
 	disks.told = fn;
 }
 
+void disk_on_interrupt(void (*fn)(void *payer, u64 ticks))
+{
+	ide_set_bill(fn);
+}
+
 /* While it looks, the disks are busy: what follows from a completion tells nobody. */
 bool disk_check(void)
 {

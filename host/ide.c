@@ -20,10 +20,16 @@
 #define STATUS(r) ((r)->private[1])
 
 static void (*on_busy)(void);
+static void (*bill)(void *payer, u64 ticks);
 
 void ide_set_busy(void (*fn)(void))
 {
 	on_busy = fn;
+}
+
+void ide_set_bill(void (*fn)(void *payer, u64 ticks))
+{
+	bill = fn;
 }
 
 /* With the lock: the request is over, and told so by tell() when the lock is free. */
@@ -239,16 +245,23 @@ static void answer(struct ide_channel *c, struct list *over)
 void ide_interrupt(void *opaque)
 {
 	struct ide_channel *c = opaque;
+	u64 begun = tsc_now();
+	void *payer = NULL;
 	struct list over;
+	bool ours;
 
 	list_init(&over);
 	spin_lock(&c->lock);
-	if (answered(c)) {
+	ours = answered(c);
+	if (ours) {
+		payer = c->current->payer;
 		answer(c, &over);
 		go_on(c, &over);
 	}
 	spin_unlock(&c->lock);
 	tell(&over);
+	if (ours && bill)
+		bill(payer, tsc_now() - begun);
 }
 
 /* ---- when nothing comes ---- */

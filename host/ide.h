@@ -128,6 +128,7 @@ void ide_interrupt(void *opaque);
 bool ide_check(struct ide_channel *c);
 bool ide_is_busy(struct ide_channel *c);
 void ide_set_busy(void (*fn)(void));
+void ide_set_bill(void (*fn)(void *payer, u64 ticks));
 
 /* ---- ide_probe.c ---- */
 /* The channels with at least one drive; ports, drives and memory are set. The drive's interrupts are off. */

@@ -53,6 +53,9 @@ struct block_request {
 	/* Bytes that a disk without BLOCK_COPIES had to copy all the same: it adds, who hands requests to
 	 * disks sets it to 0 before. */
 	u64 copied;
+	/* To a disk: whom what it does for this later, in an interrupt, is done for; NULL: nobody. A
+	 * block_queue says so of the first of those that it has merged. */
+	void *payer;
 };
 
 #define BLOCK_READ_ONLY 1u /* writes, discards and write-zeroes are BLOCK_IOERR */

@@ -40,6 +40,7 @@ struct block_queue;
 struct block_port {
 	struct block block; /* what the front end submits to */
 	struct block_queue *queue;
+	void *payer;      /* see struct block_request; the owner's to set after block_port_init() */
 	u64 base;         /* sector of the disk */
 	u32 share;        /* requests that may compete or be at the disk at once */
 	u32 outstanding;  /* that do */

@@ -19,8 +19,9 @@ struct bridge {
 struct bridge_nic {
 	struct bridge *bridge; /* outlives the interface */
 	u8 address[NET_ADDRESS];
-	u32 flags; /* NET_ANTI_SPOOF */
-	u64 rate;  /* bytes per second, 0: any */
+	u32 flags;                 /* NET_ANTI_SPOOF */
+	u64 rate;                  /* bytes per second, 0: any */
+	struct sched_group *payer; /* for frames from outside that it receives; NULL: nobody */
 };
 
 void bridge_init(struct bridge *b, u64 secret);
@@ -46,3 +47,5 @@ struct bridge_time {
 };
 struct bridge_time bridge_time(const struct bridge *b);
 void bridge_pay(const struct bridge *b, struct sched_group *g, struct bridge_time t);
+/* The same within a time for which somebody else pays: as bridge_charge(). */
+void bridge_pay_part(struct bridge *b, struct sched_group *g, struct bridge_time t);

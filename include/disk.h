@@ -26,6 +26,11 @@ int disk_partition(struct block *disk, unsigned number, struct disk_extent *e);
 /* Whether this is, or may be, the disk with the volume that Socle was started from. Reads it, as above. */
 bool disk_is_boot(unsigned unit, const struct boot_volume *v);
 
+/* What an interrupt of a disk took, in TSC ticks, and whose it was: block_request.payer of the request that
+ * it was about. What follows from its end, such as the next request, is in it. On the CPU that takes the
+ * interrupts of disks, in the interrupt. */
+void disk_on_interrupt(void (*fn)(void *payer, u64 ticks));
+
 /* A disk that does not answer: fn is told, on any CPU, that there are requests now where there were none;
  * from then on somebody is to call disk_check() about once a second until it returns false. Waiting loops
  * that call cpu_poll_interrupts() need not. */

@@ -52,6 +52,9 @@ struct net_frame {
 	/* Once for each net_send(): the frame is the sender's again. delivered: to one receiver at least. On
 	 * the CPU that runs the switch, or in net_port_flush(); may not call the switch. */
 	void (*complete)(struct net_frame *f, bool delivered);
+	/* For complete(): the only port that it was for, whether it had room or not; NULL: none, or several.
+	 */
+	const struct net_port *receiver;
 	struct list link; /* the switch's */
 };
 
@@ -77,6 +80,8 @@ struct net_port_ops {
 	/* These may be NULL. After some received(), once for all of them: the time to tell the receiver. */
 	void (*ready)(struct net_port *p);
 	u32 (*takes)(struct net_port *p); /* NET_TAKES_...; NULL: nothing */
+	/* One of its frames is next, on the CPU that runs the switch, with its lock held. */
+	void (*forwards)(struct net_port *p);
 	/* Whether it wants a frame for that address, which is not its own; NULL: it does. */
 	bool (*wants)(struct net_port *p, const u8 target[NET_ADDRESS]);
 };
@@ -109,6 +114,7 @@ struct net_switch;
 struct net_port {
 	const struct net_port_ops *ops;
 	struct net_switch *sw;
+	void *payer; /* the owner's word about it; NULL as long as he has said none */
 	unsigned index;
 	u32 flags;
 	u8 address[NET_ADDRESS];

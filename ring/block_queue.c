@@ -147,6 +147,7 @@ static void slot_first(struct block_slot *s, struct block_request *r)
 	d->nr_segments = r->nr_segments;
 	d->segments = r->segments;
 	d->copied = 0;
+	d->payer = block_ticket(r)->port->payer;
 }
 
 /* From competing into the slot. */
@@ -218,6 +219,8 @@ static bool begin_flush(struct block_queue *q)
 	q->flush_now.prev = last;
 	last->next = &q->flush_now;
 	list_init(&q->flush_next);
+	q->flush.request.payer =
+	    block_ticket(list_entry(q->flush_now.next, struct block_request, link))->port->payer;
 	q->flush.busy = true;
 	q->flush.ends = 0;
 	q->flushes++;

@@ -299,8 +299,10 @@ void net_port_flush(struct net_port *p)
 		spin_lock(&p->sw->lock);
 		f = list_empty(&p->queue) ? NULL : unqueue(p);
 		spin_unlock(&p->sw->lock);
-		if (f)
+		if (f) {
+			f->receiver = NULL;
 			f->complete(f, false);
+		}
 	} while (f);
 }
 
@@ -330,6 +332,7 @@ static unsigned forward(struct net_switch *sw, struct passage *w)
 	} else if (!w->dropped) {
 		ports += deliver_all(sw, w);
 	}
+	w->frame->receiver = w->target;
 	w->frame->complete(w->frame, w->delivered);
 	return ports + w->cuts;
 }
@@ -379,6 +382,8 @@ bool net_switch_run(struct net_switch *sw, u64 now, unsigned budget, u64 *next)
 			spin_lock(&sw->lock);
 			continue; /* somebody may have sent meanwhile */
 		}
+		if (unlikely(p->ops->forwards))
+			p->ops->forwards(p);
 		struct passage w; /* larger than what of it most frames need */
 		begin(&w, p, take(p, now));
 		decide(sw, &w, now);

@@ -138,11 +138,13 @@ static int connect(struct vm *vm, unsigned i, const struct source *s)
 
 	if (rc && m)
 		medium_close(m);
-	if (rc)
+	if (rc) {
 		log_error("%s: disk%u: no memory, or too many requests for its queue", vm->name, i + 1);
-	else
-		vm->disks[i].medium = m;
-	return rc;
+		return rc;
+	}
+	vm->disks[i].medium = m;
+	vm->disks[i].port.payer = &vm->guest.group;
+	return 0;
 }
 
 /* A part of a machine's disk that somebody has, while one of the two may write to it. */

@@ -86,7 +86,8 @@ int vm_open_nets(struct vm *vm, struct pc_config *cfg)
 		nic->model = n->model;
 		nic->port = (struct bridge_nic){.bridge = &vm->bridges[i]->bridge,
 						.flags = n->spoof ? 0 : NET_ANTI_SPOOF,
-						.rate = n->rate};
+						.rate = n->rate,
+						.payer = &vm->guest.group};
 		config_net_mac(vm->config, vm->index, i, nic->port.address);
 		cfg->nr_nics++;
 	}

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Between a bridge and the network card: a frame for outside is copied once, into the card's memory, and one
- * that comes lies there until the bridge has copied it to who it is for. */
+ * that comes lies there until the bridge has copied it to who it is for, at his expense: whichever CPU does
+ * so. */
 #include "uplink.h"
 
 #include "host.h"
@@ -10,6 +11,9 @@
 struct uplink {
 	struct net_port port;
 	struct bridge *bridge;
+	bool came;                    /* frames that the bridge has not been told of */
+	struct bridge_time interrupt; /* when the first of them came */
+	struct bridge_time turn;      /* when the bridge began with the one that it is at */
 	struct piece pieces[NIC_SLOTS];
 	struct net_frame frames[NIC_SLOTS]; /* from outside, by the card's slots */
 };
@@ -40,14 +44,25 @@ static void ready(struct net_port *p)
 	nic_flush();
 }
 
-static const struct net_port_ops ops = {.room = room, .received = received, .ready = ready};
+static void forwards(struct net_port *p)
+{
+	struct uplink *u = container_of(p, struct uplink, port);
+
+	u->turn = bridge_time(u->bridge);
+}
+
+static const struct net_port_ops ops = {
+    .room = room, .received = received, .ready = ready, .forwards = forwards};
 
 /* ---- from outside ---- */
 
 static void frame_done(struct net_frame *f, bool delivered)
 {
+	struct uplink *u = uplink;
+
 	(void)delivered;
-	nic_give_back((unsigned)(f - uplink->frames));
+	nic_give_back((unsigned)(f - u->frames));
+	bridge_pay_part(u->bridge, f->receiver ? f->receiver->payer : NULL, u->turn);
 }
 
 static void frame_came(void *opaque, unsigned slot, u8 *frame, u32 length)
@@ -55,6 +70,9 @@ static void frame_came(void *opaque, unsigned slot, u8 *frame, u32 length)
 	struct uplink *u = opaque;
 	struct net_frame *f = &u->frames[slot];
 
+	if (!u->came)
+		u->interrupt = bridge_time(u->bridge);
+	u->came = true;
 	u->pieces[slot] = (struct piece){frame, length};
 	*f = (struct net_frame){
 	    .pieces = &u->pieces[slot], .nr_pieces = 1, .length = length, .complete = frame_done};
@@ -66,7 +84,10 @@ static void frames_came(void *opaque)
 {
 	struct uplink *u = opaque;
 
+	u->came = false;
 	bridge_run(u->bridge, NULL);
+	/* What was no frame's: the hypervisor's, and not the interrupted VM's. */
+	bridge_pay(u->bridge, NULL, u->interrupt);
 }
 
 bool uplink_join(struct bridge *b)

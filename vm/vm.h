@@ -118,7 +118,7 @@ void vm_enter_vmx(const struct boot_info *bi);
 u64 vm_vcpu_ticks(const struct vm *vm, u64 now);
 u64 vm_ticks(const struct vm *vm, u64 now);
 
-/* meter.c: all its disks and network interfaces together; ticks as above. */
+/* io.c: all its disks and network interfaces together. */
 struct vm_io {
 	u64 disk_ops[2], disk_bytes[2];  /* reads, writes */
 	u64 net_frames[2], net_bytes[2]; /* sent, received */

@@ -10,6 +10,7 @@
 static struct timer *fake_timers[FAKE_TIMERS];
 static unsigned fake_fired;
 static u64 fake_charged; /* ticks, to whomever */
+static void (*fake_on_charge)(struct sched_group *g, u64 ticks);
 
 void timer_init(struct timer *t, void (*fire)(void *opaque), void *opaque, struct spinlock *lock)
 {
@@ -18,8 +19,9 @@ void timer_init(struct timer *t, void (*fire)(void *opaque), void *opaque, struc
 
 void sched_charge(struct sched_group *g, u64 ticks)
 {
-	(void)g;
 	fake_charged += ticks;
+	if (fake_on_charge)
+		fake_on_charge(g, ticks);
 }
 
 bool timer_cancel(struct timer *t)

@@ -238,6 +238,11 @@ WEAK void disk_on_busy(void (*fn)(void))
 	(void)fn;
 }
 
+WEAK void disk_on_interrupt(void (*fn)(void *payer, u64 ticks))
+{
+	(void)fn;
+}
+
 WEAK bool disk_check(void)
 {
 	return false;

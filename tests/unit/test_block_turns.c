@@ -181,7 +181,7 @@ static void ports_are_extents(void **state)
 	assert_int_equal(completions, 1);
 	for (unsigned i = 0; i < sizeof(medium); i++)
 		assert_int_equal(medium[i], i / BLOCK_SECTOR == 8 + 3 ? 0x5a : 0);
-	assert_int_equal(low.block.flags, BLOCK_READ_ONLY);
+	assert_int_equal(low.block.flags, BLOCK_READ_ONLY | BLOCK_COPIES);
 	assert_int_equal(low.block.sectors, 8);
 }
 

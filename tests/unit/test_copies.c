@@ -19,6 +19,7 @@ static u8 data[4][BLOCK_SECTOR];
 static const struct piece pieces[] = {
     {data[0], BLOCK_SECTOR}, {data[1], BLOCK_SECTOR}, {data[2], BLOCK_SECTOR}, {data[3], BLOCK_SECTOR}};
 static struct block_request requests[16];
+static int owner[2];
 static unsigned nr_done;
 
 static void disk_done(struct block_request *r, enum block_status status)
@@ -43,8 +44,10 @@ static void submit(unsigned port, unsigned i, enum block_op op, u64 sector, u32 
 static void ports_of(struct block *disk, unsigned depth)
 {
 	block_queue_init(&queue, disk, depth);
-	for (unsigned p = 0; p < 2; p++)
+	for (unsigned p = 0; p < 2; p++) {
 		assert_int_equal(block_port_init(&ports[p], &queue, p * 32, 32, 0, 16), 0);
+		ports[p].payer = &owner[p];
+	}
 	nr_done = 0;
 }
 
@@ -100,6 +103,44 @@ static void bounces_are_shared(void **state)
 	while (fake_disk_step(&disk))
 		;
 	assert_int_equal(block_port_meters(&ports[0]).copied, 5 * BLOCK_SECTOR);
+	fake_disk_free(&disk);
+}
+
+static void *payers[8];
+static unsigned nr_begun;
+
+static void begun(struct fake_disk *d, const struct block_request *r)
+{
+	(void)d;
+	payers[nr_begun++] = r->payer;
+}
+
+/* The disk knows whom it works for (M42): the first of those that travel together. */
+static void who_pays_the_disk(void **state)
+{
+	struct fake_disk disk;
+
+	(void)state;
+	fake_disk_init(&disk, 64, BLOCK_VOLATILE);
+	disk.begun = begun;
+	ports_of(&disk.block, 1);
+	submit(1, 0, BLOCK_WRITE, 10, 1);
+	submit(0, 1, BLOCK_WRITE, 31, 1);
+	submit(1, 2, BLOCK_WRITE, 0, 1);
+	submit(0, 3, BLOCK_READ, 5, 1);
+	while (fake_disk_step(&disk))
+		;
+	submit(1, 4, BLOCK_FLUSH, 0, 0);
+	submit(0, 5, BLOCK_FLUSH, 0, 0);
+	while (fake_disk_step(&disk))
+		;
+	assert_int_equal(nr_done, 6);
+	assert_int_equal(nr_begun, 5);
+	assert_ptr_equal(payers[0], &owner[1]);
+	assert_ptr_equal(payers[1], &owner[0]); /* the sweep comes to 31 before 5 */
+	assert_ptr_equal(payers[2], &owner[0]);
+	assert_ptr_equal(payers[3], &owner[1]);
+	assert_ptr_equal(payers[4], &owner[0]);
 	fake_disk_free(&disk);
 }
 
@@ -177,6 +218,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(memory_copies_once),
 	    cmocka_unit_test(bounces_are_shared),
+	    cmocka_unit_test(who_pays_the_disk),
 	    cmocka_unit_test(frames),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* host/disk.c on the fake controller: disks by name, what is read of them, the boot disk, who looks after
- * those that do not answer. */
+ * those that do not answer, and whose their interrupts are. */
 #include "fake_ide.h"
 
 #include "disk.h"
@@ -129,6 +129,53 @@ static void looked_after(void **state)
 	answers = true;
 }
 
+static void *payers[8];
+static unsigned bills;
+static u64 billed;
+
+static void on_interrupt(void *payer, u64 ticks)
+{
+	assert_true(bills < 8);
+	payers[bills++] = payer;
+	billed += ticks;
+}
+
+/* M42: each interrupt is somebody's, those within a long request included; one that nobody asked for is not.
+ */
+static void whose_interrupt(void **state)
+{
+	struct piece p = {fake_low(300 * 512), 300 * 512};
+	struct block_request r = {
+	    .op = BLOCK_READ, .count = 300, .segments = &p, .nr_segments = 1, .complete = complete};
+	struct block *b = disk_find(0);
+	int owner;
+	(void)state;
+
+	completed = 0;
+	disk_on_interrupt(on_interrupt);
+	r.payer = &owner;
+	b->submit(b, &r);
+	assert_int_equal(bills, 0); /* who submits pays as he runs */
+	u64 before = shim_tsc;
+	assert_true(fake_step(0) && fake_step(0));
+	assert_int_equal(completed, 1);
+	assert_int_equal(bills, 2); /* of 256 sectors, and of the others */
+	assert_ptr_equal(payers[0], &owner);
+	assert_ptr_equal(payers[1], &owner);
+	assert_true(billed && billed <= shim_tsc - before);
+	assert_false(fake_step(0));
+	p.length = 512;
+	r.count = 1;
+	r.payer = NULL;
+	b->submit(b, &r);
+	assert_true(fake_step(0));
+	assert_int_equal(bills, 3);
+	assert_null(payers[2]);
+	assert_false(disk_check()); /* it looks, and is not billed */
+	assert_int_equal(bills, 3);
+	disk_on_interrupt(NULL);
+}
+
 static int teardown(void **state)
 {
 	(void)state;
@@ -142,6 +189,7 @@ int main(void)
 	    cmocka_unit_test(by_name),
 	    cmocka_unit_test(boot_disk),
 	    cmocka_unit_test(looked_after),
+	    cmocka_unit_test(whose_interrupt),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* vm/uplink.c: frames between a bridge's guests and the network card, both ways, and whose memory they are in
- * meanwhile (M73). */
+ * meanwhile (M73), and whose time it is. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -11,6 +11,20 @@
 #include "fake_timer.h"
 #include "nic.h"
 #include "vm/uplink.h"
+
+/* ---- who has paid ---- */
+#define PAID 8
+static struct {
+	struct sched_group *group;
+	u64 ticks;
+} paid[PAID];
+static unsigned nr_paid;
+
+static void pay(struct sched_group *g, u64 ticks)
+{
+	paid[nr_paid % PAID].group = g;
+	paid[nr_paid++ % PAID].ticks = ticks;
+}
 
 /* ---- the card ---- */
 static const u8 card_address[6] = {0x52, 0x54, 0, 0x12, 0x34, 0x56};
@@ -59,6 +73,7 @@ static struct bridge bridge;
 static struct net_port guest;
 static u8 inbox[2048];
 static unsigned got;
+static u64 guest_takes; /* ticks, for a frame */
 static u32 got_length;
 static const u8 guest_address[6] = {0x52, 0x54, 0, 0, 0, 1};
 static const u8 stranger[6] = {0x52, 0x54, 0, 0, 0, 9};
@@ -68,6 +83,7 @@ static unsigned guest_room(struct net_port *p, u32 length, struct piece *pieces)
 {
 	(void)p;
 	assert_true(length <= sizeof(inbox));
+	shim_tsc += guest_takes;
 	pieces[0] = (struct piece){inbox, sizeof(inbox)};
 	return 1;
 }
@@ -123,9 +139,11 @@ static void card_gets(unsigned slot, const u8 *to, u32 length)
 
 static int setup(void **state)
 {
-	struct bridge_nic nic = {.bridge = &bridge, .flags = NET_ANTI_SPOOF};
+	static struct sched_group group;
+	struct bridge_nic nic = {.bridge = &bridge, .flags = NET_ANTI_SPOOF, .payer = &group};
 	(void)state;
 
+	fake_on_charge = pay;
 	bridge_init(&bridge, 1);
 	assert_true(uplink_join(&bridge));
 	assert_true(started);
@@ -205,12 +223,54 @@ static void many(void **state)
 		assert_int_equal(given_back[i], 1);
 }
 
+/* M42: who receives pays, and nobody for what is for nobody; M31: who was interrupted pays for none of it. */
+static void whose_time(void **state)
+{
+	struct sched_group *owner = guest.payer;
+	(void)state;
+
+	assert_non_null(owner);
+	got = 0;
+	card_gets(1, guest_address, 60);
+	card_gets(2, guest_address, 60);
+	shim_tsc += 70;
+	nr_paid = 0;
+	guest_takes = 1000;
+	user.pause(user.opaque);
+	assert_int_equal(got, 2);
+	assert_int_equal(nr_paid, 3);
+	assert_true(paid[0].group == owner && paid[0].ticks >= 1000 && paid[0].ticks < 1100);
+	assert_true(paid[1].group == owner && paid[1].ticks >= 1000 && paid[1].ticks < 1100);
+	assert_true(!paid[2].group && paid[2].ticks >= 70 && paid[2].ticks < 200); /* the way there */
+	nr_paid = 0;
+	card_gets(3, everybody, 60);
+	user.pause(user.opaque);
+	assert_int_equal(nr_paid, 2);
+	assert_true(!paid[0].group && paid[0].ticks >= 1000);
+	assert_true(!paid[1].group && paid[1].ticks < 100);
+	/* A guest's own frames are not looked at: he pays as he runs. */
+	nr_paid = 0;
+	assert_true(guest_sends(stranger, 60, (struct net_offload){0}));
+	assert_int_equal(nr_paid, 0);
+	/* What came is forwarded by who happens to run the switch, and paid by its receiver all the same. */
+	card_gets(4, guest_address, 60);
+	shim_tsc += 5000;
+	assert_true(guest_sends(stranger, 60, (struct net_offload){0}));
+	assert_int_equal(nr_paid, 1);
+	assert_true(paid[0].group == owner && paid[0].ticks >= 1000 && paid[0].ticks < 1100);
+	user.pause(user.opaque);
+	assert_int_equal(nr_paid, 2);
+	assert_true(!paid[1].group);
+	guest_takes = 0;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(out),
 	    cmocka_unit_test(in),
 	    cmocka_unit_test(many),
+	    cmocka_unit_test(whose_time),
 	};
 	return cmocka_run_group_tests(tests, setup, NULL);
 }

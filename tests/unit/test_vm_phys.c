@@ -36,6 +36,7 @@ void monitor_wake(void)
 static u8 medium[100 * BLOCK_SECTOR];
 static struct block_ram hda, hdc;
 static void (*became_busy)(void);
+static void (*interrupted)(void *payer, u64 ticks);
 static unsigned checks, busy_for;
 static int partition_error;
 
@@ -61,6 +62,11 @@ int disk_partition(struct block *disk, unsigned number, struct disk_extent *e)
 void disk_on_busy(void (*fn)(void))
 {
 	became_busy = fn;
+}
+
+void disk_on_interrupt(void (*fn)(void *payer, u64 ticks))
+{
+	interrupted = fn;
 }
 
 bool disk_check(void)
@@ -126,10 +132,10 @@ static void what_a_name_means(void **state)
 	assert_non_null(vm);
 	assert_int_equal(vm->disks[0].port.base, 10);
 	assert_int_equal(vm->disks[0].port.block.sectors, 20);
-	assert_int_equal(vm->disks[0].port.block.flags, 0);
+	assert_int_equal(vm->disks[0].port.block.flags, BLOCK_COPIES); /* it is memory here */
 	assert_int_equal(vm->disks[1].port.base, 90);
 	assert_int_equal(vm->disks[1].port.block.sectors, 10);
-	assert_int_equal(vm->disks[1].port.block.flags, BLOCK_READ_ONLY);
+	assert_int_equal(vm->disks[1].port.block.flags, BLOCK_READ_ONLY | BLOCK_COPIES);
 	assert_ptr_equal(vm->disks[0].port.queue, vm->disks[1].port.queue); /* one head, one queue */
 	/* The last sector of the partition is what it is on the disk. */
 	memset(medium, 1, sizeof(medium));
@@ -177,7 +183,7 @@ static void the_boot_disk(void **state)
 	refuse("a", phys(0, 1, 0, 0, false), "Socle was started from this disk: expected ro");
 	struct vm *vm = make("a", phys(0, 0, 0, 0, true), phys(0, 0, 5, 5, true));
 	assert_non_null(vm);
-	assert_int_equal(vm->disks[0].port.block.flags, BLOCK_READ_ONLY);
+	assert_int_equal(vm->disks[0].port.block.flags, BLOCK_READ_ONLY | BLOCK_COPIES);
 	vm_destroy_async(vm);
 }
 
@@ -203,6 +209,24 @@ static void whose_it_is(void **state)
 	complaint[0] = '\0';
 	assert_null(make("a", phys(2, 1, 0, 0, true), phys(2, 0, 12, 1, false)));
 	assert_non_null(strstr(complaint, "a: disk2: phys:x overlaps disk1 of a"));
+}
+
+/* M42: an interrupt of the disk is his whose request it was, and for this life of the VM. */
+static void whose_interrupt(void **state)
+{
+	struct vm *a = make("a", phys(2, 1, 0, 0, false), none);
+	struct vm *b = make("b", phys(2, 2, 0, 0, false), none);
+
+	(void)state;
+	assert_ptr_equal(a->disks[0].port.payer, &a->guest.group);
+	u64 before = a->guest.group.billed, others = b->guest.group.billed;
+	interrupted(b->disks[0].port.payer, 700);
+	interrupted(NULL, 50);
+	assert_int_equal(a->guest.group.billed, before);
+	assert_int_equal(b->guest.group.billed, others + 700);
+	assert_int_equal(vm_ticks(b, shim_tsc) - vm_vcpu_ticks(b, shim_tsc), others + 700);
+	vm_destroy_async(a);
+	vm_destroy_async(b);
 }
 
 static void silent_disks_are_looked_after(void **state)
@@ -234,11 +258,8 @@ static void silent_disks_are_looked_after(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    T(what_a_name_means),
-	    T(what_is_not_there),
-	    T(the_boot_disk),
-	    T(whose_it_is),
-	    T(silent_disks_are_looked_after),
+	    T(what_a_name_means), T(what_is_not_there), T(the_boot_disk),
+	    T(whose_it_is),       T(whose_interrupt),   T(silent_disks_are_looked_after),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
