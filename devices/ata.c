@@ -170,6 +170,7 @@ struct ata *ata_create(struct guest *g, struct pci_bus *bus, struct irq_router *
 	}
 	ata->guest = g;
 	ata->mem = guest_mem(g);
+	gmem_lend(ata->mem); /* the tables of its bus master are not pinned */
 	ata->irq = irq;
 	set_disks(ata, setup);
 	for (unsigned i = 0; i < ATA_CHANNELS; i++)

@@ -102,6 +102,7 @@ static void *create(struct guest *g, struct pci_bus *bus, u8 devfn, const struct
 		return NULL;
 	}
 	e->mem = guest_mem(g);
+	gmem_lend(e->mem); /* its descriptors are not pinned */
 	e->bridge = setup->port.bridge;
 	e->group = setup->group;
 	function_init(e);

@@ -4,69 +4,18 @@
  * copied into the buffer that is next in the receive ring, of which one may wait here.
  *
  * Locks: a ring's, then the switch's. */
-#include "guest.h"
-#include "host.h"
-#include "log.h"
-#include "nic.h"
-#include "pv_ring.h"
+#include "pv_net_internal.h"
 
-#define FRAME_MAX 1518u /* with a VLAN tag, without its checksum */
-#define FRAME_PIECES 16u
-#define TX_SLOTS 64u
+#include "log.h"
+
 /* At one go; the rest is put off, so that others run. */
 #define TURN_BATCHES 4u
 #define BATCH_FRAMES 32u
-#define RX_TRIES 64u /* buffers that are none, for one frame */
-
-enum { RING_TX, RING_RX, RINGS };
-
-struct pv_frame {
-	struct pv_net *net;
-	struct net_frame frame;
-	struct piece piece[FRAME_PIECES]; /* pinned */
-	u32 id;
-	u8 index;
-};
-
-struct net_ring {
-	struct spinlock lock; /* of all that is said of the ring */
-	enum pv_state state;
-	bool told; /* that it is broken, or that it can be closed now */
-	u32 event;
-	u64 events, suppressed; /* meters; suppressed: by rings before this one */
-	struct pv_ring ring;
-};
-
-struct pv_net {
-	struct pv_device device;
-	struct net_port port;
-	struct bridge *bridge;
-	struct sched_group *group;
-	struct gmem *mem;
-	void (*event)(void *opaque, u32 number);
-	void *opaque;
-	u8 address[NET_ADDRESS];
-	char id[16];
-	u64 doorbells; /* meter, atomic */
-	struct net_ring ring[RINGS];
-	/* Under the transmit ring's lock. */
-	bool serving; /* somebody is taking frames; who comes meanwhile need not */
-	bool blocked; /* there was no slot for the next */
-	u32 nr_free;
-	u8 free_slots[TX_SLOTS];
-	struct pv_frame slot[TX_SLOTS];
-	/* Under the receive ring's lock: the buffer that is next. */
-	bool has_buffer, filling;
-	struct piece buffer[FRAME_PIECES];
-	u32 buffer_id, buffer_pieces, buffer_length;
-	struct spinlock later_lock;
-	struct timer later; /* goes on with sending, with later_lock held */
-};
 
 /* ---- rings; the ring's lock is held ---- */
 static bool is_idle(const struct pv_net *n, const struct net_ring *r)
 {
-	return r == &n->ring[RING_TX] ? !n->serving && n->nr_free == TX_SLOTS : !n->filling;
+	return r == &n->ring[RING_TX] ? !n->serving && n->nr_free == TX_SLOTS : !n->filling && !n->nr_arrived;
 }
 
 static bool has_news(struct pv_net *n, struct net_ring *r)
@@ -85,7 +34,7 @@ static bool has_news(struct pv_net *n, struct net_ring *r)
 	return news;
 }
 
-static void unlock_and_tell(struct pv_net *n, struct net_ring *r)
+void pv_net_unlock_and_tell(struct pv_net *n, struct net_ring *r)
 {
 	bool tell = has_news(n, r);
 	u32 event = r->event;
@@ -95,23 +44,34 @@ static void unlock_and_tell(struct pv_net *n, struct net_ring *r)
 		n->event(n->opaque, event);
 }
 
-static void answer(struct net_ring *r, u32 id, int status, u32 length)
+void pv_net_answer(struct net_ring *r, u32 id, int status, u32 length, u32 flags)
 {
 	if (likely(r->state == PV_OPEN))
-		(void)pv_ring_respond(&r->ring, id, status, length);
+		(void)pv_ring_respond_flags(&r->ring, id, status, length, flags);
 }
 
-/* The pieces of a request, how many; or its status, negative. */
-static int pieces_of(struct net_ring *r, const struct socle_request *q, u8 operation, u32 least,
-		     struct piece *pieces)
+/* Whether its flags are known, and it is as they want it. */
+static bool flags_ok(const struct net_ring *r, const struct socle_request *q)
+{
+	bool receive = q->operation == SOCLE_RING_RECEIVE;
+
+	if (likely(!q->flags))
+		return true;
+	if (!r->flip || !(q->flags & SOCLE_RING_FLIP) ||
+	    q->flags & ~(SOCLE_RING_FLIP | (receive ? SOCLE_RING_CLEAN : 0u)))
+		return false;
+	return !q->nr_segments && IS_ALIGNED(q->address, PAGE_SIZE) && (!receive || q->length == PAGE_SIZE);
+}
+
+int pv_net_pieces(struct net_ring *r, const struct socle_request *q, u8 operation, struct piece *pieces)
 {
 	int rc;
 
 	if (q->operation != operation)
 		return SOCLE_ENOTSUP;
-	if (q->flags || q->length < least)
+	if (!flags_ok(r, q) || q->length < (operation == SOCLE_RING_SEND ? NET_FRAME_MIN : 1u))
 		return SOCLE_EINVAL;
-	if (q->length > FRAME_MAX)
+	if (q->length > FRAME_MAX && !(operation == SOCLE_RING_RECEIVE && q->flags))
 		return SOCLE_E2BIG;
 	rc = pv_ring_segments(&r->ring, q, operation == SOCLE_RING_RECEIVE, pieces, FRAME_PIECES);
 	switch (rc) {
@@ -129,7 +89,7 @@ static int pieces_of(struct net_ring *r, const struct socle_request *q, u8 opera
 }
 
 /* ---- sending ---- */
-static void serve_later(struct pv_net *n)
+void pv_net_later(struct pv_net *n)
 {
 	spin_lock(&n->later_lock);
 	timer_set(&n->later, tsc_now());
@@ -143,22 +103,28 @@ static void complete(struct net_frame *f, bool delivered)
 	struct pv_frame *s = container_of(f, struct pv_frame, frame);
 	struct pv_net *n = s->net;
 	struct net_ring *r = &n->ring[RING_TX];
-	bool go_on;
+	bool go_on, flipping = f->page && s->page.state;
 
 	(void)delivered;
 	spin_lock(&r->lock);
-	pv_ring_unpin(&r->ring, s->piece, f->nr_pieces);
-	answer(r, s->id, 0, 0);
-	n->free_slots[n->nr_free++] = s->index;
+	if (unlikely(flipping)) {
+		n->flipping |= BIT(s->index);
+	} else {
+		pv_ring_unpin(&r->ring, s->piece, f->nr_pieces);
+		pv_net_answer(r, s->id, 0, 0, 0);
+		n->free_slots[n->nr_free++] = s->index;
+	}
 	go_on = n->blocked && !n->serving;
 	if (n->serving) {
 		spin_unlock(&r->lock);
-		return;
+	} else {
+		n->blocked = false;
+		pv_net_unlock_and_tell(n, r);
 	}
-	n->blocked = false;
-	unlock_and_tell(n, r);
+	if (unlikely(flipping))
+		pv_net_flip_soon(n);
 	if (go_on)
-		serve_later(n);
+		pv_net_later(n);
 }
 
 /* With the ring's lock. False: there is nothing more to take. */
@@ -180,15 +146,20 @@ static bool send_batch(struct pv_net *n, struct net_ring *r)
 			continue;
 		}
 		s = &n->slot[n->free_slots[n->nr_free - 1]];
-		rc = pieces_of(r, &q, SOCLE_RING_SEND, NET_FRAME_MIN, s->piece);
+		rc = pv_net_pieces(r, &q, SOCLE_RING_SEND, s->piece);
 		if (rc < 0) {
-			answer(r, q.id, rc, 0);
+			pv_net_answer(r, q.id, rc, 0, 0);
 			continue;
 		}
 		n->nr_free--;
 		s->id = q.id;
 		s->frame.nr_pieces = (u32)rc;
 		s->frame.length = q.length;
+		s->frame.page = NULL;
+		if (unlikely(q.flags)) {
+			s->page = (struct net_page){.page = {n->mem, q.address, s->piece->base}};
+			s->frame.page = &s->page;
+		}
 		net_send(&n->port, &s->frame);
 	}
 	return true;
@@ -208,6 +179,8 @@ static int send_turn(struct pv_net *n, bool *more)
 		return rc;
 	}
 	n->serving = true;
+	if (unlikely(n->flipping))
+		pv_net_flip_send(n);
 	for (unsigned i = 0; i < TURN_BATCHES && *more; i++) {
 		*more = send_batch(n, r);
 		spin_unlock(&r->lock);
@@ -218,7 +191,7 @@ static int send_turn(struct pv_net *n, bool *more)
 	/* Blocked, and all came back meanwhile: nobody else goes on. */
 	if (n->blocked && n->nr_free == TX_SLOTS)
 		*more = true;
-	unlock_and_tell(n, r);
+	pv_net_unlock_and_tell(n, r);
 	return 0;
 }
 
@@ -247,84 +220,9 @@ static int doorbell(struct pv_device *device, unsigned ring)
 	else if (__atomic_load_n(&n->ring[RING_RX].state, __ATOMIC_RELAXED) != PV_OPEN)
 		rc = ERR_NOENT;
 	if (unlikely(more))
-		serve_later(n);
+		pv_net_later(n);
 	return rc;
 }
-
-/* ---- receiving ---- */
-/* With the ring's lock: looks for a buffer where none waits. */
-static void find_buffer(struct pv_net *n, struct net_ring *r)
-{
-	struct socle_request q;
-
-	for (unsigned i = 0; i < RX_TRIES && !n->has_buffer && pv_ring_next(&r->ring, &q); i++) {
-		int rc = pieces_of(r, &q, SOCLE_RING_RECEIVE, 1, n->buffer);
-
-		if (rc < 0) {
-			answer(r, q.id, rc, 0);
-			continue;
-		}
-		n->has_buffer = true;
-		n->buffer_id = q.id;
-		n->buffer_pieces = (u32)rc;
-		n->buffer_length = q.length;
-	}
-}
-
-static void drop_buffer(struct pv_net *n, struct net_ring *r)
-{
-	if (n->has_buffer)
-		pv_ring_unpin(&r->ring, n->buffer, n->buffer_pieces);
-	n->has_buffer = false;
-}
-
-/* A frame without room is dropped at the expense of who should have made it. */
-static unsigned room(struct net_port *p, u32 length, struct piece *pieces)
-{
-	struct pv_net *n = container_of(p, struct pv_net, port);
-	struct net_ring *r = &n->ring[RING_RX];
-	u64 since = tsc_now();
-	unsigned nr = 0;
-
-	spin_lock(&r->lock);
-	if (likely(r->state == PV_OPEN))
-		find_buffer(n, r);
-	if (n->has_buffer && n->buffer_length >= length && r->state == PV_OPEN) {
-		nr = n->buffer_pieces;
-		memcpy(pieces, n->buffer, nr * sizeof(*pieces));
-		n->filling = true;
-	}
-	if (likely(nr))
-		spin_unlock(&r->lock);
-	else
-		unlock_and_tell(n, r); /* of buffers that were none, or that the ring is broken */
-	if (unlikely(!nr))
-		bridge_charge(n->bridge, n->group, tsc_now() - since);
-	return nr;
-}
-
-static void received(struct net_port *p, u32 length, const struct net_offload *o)
-{
-	struct pv_net *n = container_of(p, struct pv_net, port);
-	struct net_ring *r = &n->ring[RING_RX];
-
-	(void)o; /* nothing is left to the guest: it takes no such frames */
-	spin_lock(&r->lock);
-	n->filling = false;
-	drop_buffer(n, r);
-	answer(r, n->buffer_id, 0, length);
-	spin_unlock(&r->lock);
-}
-
-static void ready(struct net_port *p)
-{
-	struct pv_net *n = container_of(p, struct pv_net, port);
-
-	spin_lock(&n->ring[RING_RX].lock);
-	unlock_and_tell(n, &n->ring[RING_RX]);
-}
-
-static const struct net_port_ops port_ops = {.room = room, .received = received, .ready = ready};
 
 /* ---- opening and closing ---- */
 static int open_ring(struct pv_device *device, unsigned ring, gpa_t base, u64 size, u32 event)
@@ -337,11 +235,12 @@ static int open_ring(struct pv_device *device, unsigned ring, gpa_t base, u64 si
 	if (r->state == PV_CLOSED) {
 		r->suppressed += r->ring.suppressed;
 		r->ring.suppressed = 0;
-		rc = pv_ring_init(&r->ring, n->mem, base, size);
+		rc = pv_ring_init(&r->ring, n->mem, base, size & ~SOCLE_RING_OPEN_FLIP);
 		if (rc == 0) {
 			r->state = PV_OPEN;
 			r->event = event;
 			r->told = false;
+			r->flip = size & SOCLE_RING_OPEN_FLIP;
 			if (ring == RING_TX)
 				n->blocked = false;
 		}
@@ -367,10 +266,14 @@ static int close_ring(struct pv_device *device, unsigned ring)
 		net_port_flush(&n->port);
 	spin_lock(&r->lock);
 	if (r->state == PV_CLOSING) {
+		if (ring == RING_TX)
+			pv_net_flip_send(n);
+		else
+			pv_net_flip_receive(n);
 		rc = is_idle(n, r) ? 0 : ERR_AGAIN;
 		if (rc == 0) {
 			if (ring == RING_RX)
-				drop_buffer(n, r);
+				pv_net_drop_buffer(n, r);
 			pv_ring_fini(&r->ring);
 			r->state = PV_CLOSED;
 		}
@@ -384,6 +287,7 @@ static void query(const struct pv_device *device, struct socle_device *out)
 	const struct pv_net *n = container_of(device, struct pv_net, device);
 
 	out->kind = SOCLE_DEVICE_NETWORK;
+	out->flags = SOCLE_NET_FLIP;
 	out->max_length = FRAME_MAX;
 	out->max_pages = (u32)n->mem->pinned_limit;
 	memcpy(out->name, n->id, sizeof(out->name));
@@ -398,6 +302,7 @@ static void init(struct pv_net *n, struct guest *g, const struct nic_setup *setu
 	n->device = (struct pv_device){&net_ops, RINGS};
 	n->bridge = setup->port.bridge;
 	n->group = setup->group;
+	n->guest = g;
 	n->mem = guest_mem(g);
 	n->event = setup->event;
 	n->opaque = setup->opaque;
@@ -412,6 +317,7 @@ static void init(struct pv_net *n, struct guest *g, const struct nic_setup *setu
 		s->frame.complete = complete;
 	}
 	timer_init(&n->later, later, n, &n->later_lock);
+	pv_net_flip_init(n);
 }
 
 static void *create(struct guest *g, struct pci_bus *bus, u8 devfn, const struct nic_setup *setup)
@@ -425,7 +331,7 @@ static void *create(struct guest *g, struct pci_bus *bus, u8 devfn, const struct
 		return NULL;
 	}
 	init(n, g, setup);
-	rc = bridge_join(&setup->port, &n->port, &port_ops);
+	rc = bridge_join(&setup->port, &n->port, &pv_net_port_ops);
 	if (rc) {
 		log_error("%s: no place on the bridge: %s", guest_name(g),
 			  rc == ERR_EXIST ? "another interface has this address" : "it is full");
@@ -444,9 +350,11 @@ static void reset(void *nic)
 {
 	struct pv_net *n = nic;
 
+	__atomic_store_n(&n->stopped, true, __ATOMIC_RELEASE);
 	for (unsigned i = 0; i < RINGS; i++)
 		while (close_ring(&n->device, i) == ERR_AGAIN)
 			cpu_poll_interrupts();
+	__atomic_store_n(&n->stopped, false, __ATOMIC_RELEASE);
 }
 
 static void destroy(void *nic)
@@ -457,6 +365,7 @@ static void destroy(void *nic)
 		return;
 	reset(n);
 	timer_destroy(&n->later);
+	timer_destroy(&n->settle);
 	bridge_leave(n->bridge, &n->port, n->group);
 	heap_free(n);
 }

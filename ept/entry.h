@@ -102,6 +102,9 @@ static inline struct epte_walk epte_walk(const struct ept *e, gpa_t gpa)
 	return w;
 }
 
+/* An entry was changed that a CPU may have cached; the lock is held. */
+void ept_changed(struct ept *e);
+
 /* The entry of gpa at a level, with the tables above it made and large leaves in the way split.
  * The lock is held. NULL: no memory. */
 u64 *epte_reach(struct ept *e, gpa_t gpa, unsigned level);

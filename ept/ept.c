@@ -17,7 +17,7 @@ static struct change change_begin(struct ept *e, u64 keep, u64 set)
 	return (struct change){.ept = e, .keep = keep, .set = set};
 }
 
-static void flush_gen_next(struct ept *e)
+void ept_changed(struct ept *e)
 {
 	/* After the entries, before the lock is released: who reads the new value sees the entries. */
 	__atomic_store_n(&e->flush_gen, e->flush_gen + 1, __ATOMIC_SEQ_CST);
@@ -28,7 +28,7 @@ static void flush_gen_next(struct ept *e)
 static void change_end(struct change *c)
 {
 	if (c->stale)
-		flush_gen_next(c->ept);
+		ept_changed(c->ept);
 	spin_unlock(&c->ept->lock);
 }
 
@@ -302,7 +302,7 @@ bool ept_test_clear_accessed(struct ept *e, gpa_t gpa, bool *dirty)
 void ept_request_flush(struct ept *e)
 {
 	spin_lock(&e->lock);
-	flush_gen_next(e);
+	ept_changed(e);
 	spin_unlock(&e->lock);
 }
 

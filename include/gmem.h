@@ -28,6 +28,7 @@ struct gmem {
 	u64 limit_pages;     /* frames this guest may own; populate fails beyond it */
 	u64 pinned_pages;    /* atomic; a page that is pinned twice counts twice */
 	u64 pinned_limit;
+	bool lent;                  /* see gmem_lend() */
 	u32 pins[GMEM_PIN_BUCKETS]; /* atomic; of the frames that share a bucket, see gmem_pin.c */
 };
 
@@ -166,6 +167,27 @@ static inline void gmem_unpin(struct gmem *m, const void *host)
  * told apart no further. */
 int gmem_freeze(struct gmem *m, const void *host);
 void gmem_thaw(struct gmem *m, const void *host);
+
+/* ---- a page for a page ---- */
+/* From now on a CPU that is none of the VM's vCPUs uses pointers into its memory that it has not pinned (a
+ * virtqueue, descriptors of an 82540EM, tables of an ATA disk): no page is exchanged any more. Any CPU. */
+void gmem_lend(struct gmem *m);
+
+/* A whole page, pinned by gmem_pin() once, by whoever names it. */
+struct gmem_page {
+	struct gmem *mem;
+	gpa_t gpa; /* a multiple of 4096 */
+	u8 *host;
+};
+
+/* The frames of two pages, of two VMs or of one, change places: each VM has the same number as before, and
+ * both pages are still pinned, with their new frames (their host pointers change). Whatever pointers into
+ * them other CPUs got without a pin are those of vCPUs, and the translations that CPUs have cached stay in
+ * use, until guest_flush_seen() of either VM has reached flush_gen as it is afterwards: until then the old
+ * owner may still write. Contents are as they were. ERR_AGAIN: one of them is pinned by others, too, or lent,
+ * or not there as it was; ERR_NOMEM: for a table where a large page has to be split. Then nothing has
+ * changed. */
+int gmem_exchange(struct gmem_page *a, struct gmem_page *b);
 
 /* Zeroes one page ahead of need, about 600 instructions; for a CPU that has nothing else to do.
  * False when enough are waiting or memory is short. They count as allocated until they are used. */

@@ -31,6 +31,8 @@ void guest_fail(struct guest *g, const char *fmt, ...) PRINTF(2, 3);
 const char *guest_name(const struct guest *g);
 struct gmem *guest_mem(struct guest *g);
 unsigned guest_vcpu_count(const struct guest *g);
+/* The flush_gen (ept.h) that every vCPU of the guest has noticed, or has stopped since; any CPU. */
+u64 guest_flush_seen(const struct guest *g);
 
 /* Meters of a VM, for benchmarks inside it: sums over its vCPUs since it began; TSC ticks of the host. Below
  * GUEST_METER_EXITS: VM exits of that basic reason (SDM volume 3, appendix C). */

@@ -44,11 +44,14 @@ struct net_offload {
 #define NET_TAKES_TCP4 2u /* frames to be cut, of TCP over IPv4 */
 #define NET_TAKES_TCP6 4u
 
+struct net_page; /* of the interfaces that know it: see exchange() */
+
 struct net_frame {
 	const struct piece *pieces;
 	u32 nr_pieces; /* up to NET_PIECES */
 	u32 length;    /* of all pieces; else, and beyond NET_FRAME_MIN to _MAX, it is dropped */
 	struct net_offload offload;
+	struct net_page *page; /* the frame is alone in it, and its receiver may have it whole; NULL: no */
 	/* Once for each net_send(): the frame is the sender's again. delivered: to one receiver at least. On
 	 * the CPU that runs the switch, or in net_port_flush(); may not call the switch. */
 	void (*complete)(struct net_frame *f, bool delivered);
@@ -77,7 +80,11 @@ struct net_port_ops {
 	/* The frame is in what room() gave, but for what *o says, which takes() allowed. None of these may
 	 * call the switch. */
 	void (*received)(struct net_port *p, u32 length, const struct net_offload *o);
-	/* These may be NULL. After some received(), once for all of them: the time to tell the receiver. */
+	/* These may be NULL. Instead of room(), of a frame with a page and no offload, for one receiver: takes
+	 * the page, with what was checked of the frame, header_bytes of up to NET_HEADER, for its beginning.
+	 * True: it has it, and received() is not called. False: it cannot, the frame is copied. */
+	bool (*exchange)(struct net_port *p, struct net_frame *f, const u8 *header, u32 header_bytes);
+	/* After some received(), once for all of them: the time to tell the receiver. */
 	void (*ready)(struct net_port *p);
 	u32 (*takes)(struct net_port *p); /* NET_TAKES_...; NULL: nothing */
 	/* One of its frames is next, on the CPU that runs the switch, with its lock held. */
@@ -106,6 +113,7 @@ struct net_meters {
 	 * memory; and into its buffers. What goes from one VM to another is in the first of the one and in
 	 * the second of the other. */
 	u64 tx_copied, rx_copied;
+	u64 rx_flipped; /* frames that came with their page */
 };
 
 #define NET_ANTI_SPOOF 1u /* only frames from the port's own address leave it */

@@ -54,7 +54,11 @@ static inline void pv_ring_unpin(struct pv_ring *r, const struct piece *pieces, 
 
 /* Answers; the id is free then. The guest sees it after pv_ring_publish(). ERR_INVAL: the id is not in use;
  * ERR_FAULT: the ring is broken. */
-int pv_ring_respond(struct pv_ring *r, u32 id, int status, u32 length);
+int pv_ring_respond_flags(struct pv_ring *r, u32 id, int status, u32 length, u32 flags);
+static inline int pv_ring_respond(struct pv_ring *r, u32 id, int status, u32 length)
+{
+	return pv_ring_respond_flags(r, id, status, length, 0);
+}
 
 /* Shows the guest all answers. True: it wants to be notified. */
 bool pv_ring_publish(struct pv_ring *r);

@@ -122,7 +122,7 @@ int pv_ring_next(struct pv_ring *r, struct socle_request *request)
 	return 1;
 }
 
-int pv_ring_respond(struct pv_ring *r, u32 id, int status, u32 length)
+int pv_ring_respond_flags(struct pv_ring *r, u32 id, int status, u32 length, u32 flags)
 {
 	u64 *to;
 
@@ -133,7 +133,7 @@ int pv_ring_respond(struct pv_ring *r, u32 id, int status, u32 length)
 	/* A struct socle_response. */
 	to = slot(r, r->response_producer);
 	to[0] = id | (u64)(u32)status << 32;
-	to[1] = length;
+	to[1] = length | (u64)flags << 32;
 	to[2] = to[3] = 0;
 	r->in_use[id] = false;
 	r->response_producer++;

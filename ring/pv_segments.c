@@ -28,20 +28,11 @@ static int add(struct pv_ring *r, gpa_t gpa, u64 length, bool to_guest, struct p
 	return 0;
 }
 
-static int add_list(struct pv_ring *r, const struct socle_request *request, bool to_guest, struct pieces *p)
+static int add_segments(struct pv_ring *r, const struct socle_request *request,
+			const struct socle_segment *list, bool to_guest, struct pieces *p)
 {
-	u64 bytes = (u64)request->nr_segments * sizeof(struct socle_segment), sum = 0;
-	const struct socle_segment *list;
+	u64 sum = 0;
 
-	if (request->nr_segments > SOCLE_RING_SEGMENTS)
-		return ERR_TOOLONG;
-	if (!IS_ALIGNED(request->address, sizeof(*list)))
-		return ERR_INVAL;
-	if (request->address % PAGE_SIZE + bytes > PAGE_SIZE)
-		return ERR_INVAL;
-	list = gmem_tlb_ptr(r->mem, &r->tlb, request->address, bytes);
-	if (!list)
-		return ERR_FAULT;
 	for (u32 i = 0; i < request->nr_segments; i++) {
 		/* Each word once. */
 		u64 address = __atomic_load_n(&list[i].address, __ATOMIC_RELAXED);
@@ -56,6 +47,27 @@ static int add_list(struct pv_ring *r, const struct socle_request *request, bool
 			return rc;
 	}
 	return sum == request->length ? 0 : ERR_INVAL;
+}
+
+/* The list stays where it is while it is read: perhaps on another CPU than any of the VM's. */
+static int add_list(struct pv_ring *r, const struct socle_request *request, bool to_guest, struct pieces *p)
+{
+	u64 bytes = (u64)request->nr_segments * sizeof(struct socle_segment);
+	void *list = NULL;
+	int rc;
+
+	if (request->nr_segments > SOCLE_RING_SEGMENTS)
+		return ERR_TOOLONG;
+	if (!IS_ALIGNED(request->address, sizeof(struct socle_segment)))
+		return ERR_INVAL;
+	if (request->address % PAGE_SIZE + bytes > PAGE_SIZE)
+		return ERR_INVAL;
+	rc = gmem_pin(r->mem, &r->tlb, request->address, bytes, false, &list);
+	if (rc)
+		return rc;
+	rc = add_segments(r, request, list, to_guest, p);
+	gmem_unpin(r->mem, list);
+	return rc;
 }
 
 __attribute__((noinline)) static int segments(struct pv_ring *r, const struct socle_request *request,

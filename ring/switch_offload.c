@@ -99,16 +99,35 @@ static inline unsigned ask_room(struct net_port *to, u32 length, struct piece *p
 	return nr;
 }
 
-static inline void done(struct passage *w, struct net_port *to, u32 length, const struct net_offload *o)
+static inline void arrived(struct passage *w, struct net_port *to, u32 length)
 {
 	to->meters.rx_frames++;
 	to->meters.rx_bytes += length;
-	to->meters.rx_copied += length;
-	w->from->meters.tx_copied += length;
 	w->delivered = true;
-	to->ops->received(to, length, o);
 	if (to->ops->ready)
 		to->sw->received[to->index / 64] |= (u64)1 << to->index % 64;
+}
+
+static inline void done(struct passage *w, struct net_port *to, u32 length, const struct net_offload *o)
+{
+	to->meters.rx_copied += length;
+	w->from->meters.tx_copied += length;
+	to->ops->received(to, length, o);
+	arrived(w, to, length);
+}
+
+/* What is copied of a frame that changes its page is only what was checked. */
+__attribute__((noinline)) static bool exchanged(struct passage *w, struct net_port *to)
+{
+	struct net_frame *f = w->frame;
+
+	if (!w->target || f->offload.from || !to->ops->exchange ||
+	    !to->ops->exchange(to, f, w->header, w->header_piece.length))
+		return false;
+	to->meters.rx_flipped++;
+	to->meters.rx_copied += w->header_piece.length;
+	arrived(w, to, f->length);
+	return true;
 }
 
 /* Into pieces that have room for all of it; most frames are one piece, and go into one. */
@@ -148,8 +167,11 @@ void net_deliver_whole(struct passage *w, struct net_port *to, bool sum)
 {
 	struct piece pieces[NET_PIECES];
 	u32 length = w->frame->length;
-	unsigned nr = ask_room(to, length, pieces);
+	unsigned nr;
 
+	if (unlikely(w->frame->page) && exchanged(w, to))
+		return;
+	nr = ask_room(to, length, pieces);
 	if (!nr)
 		return;
 	copy_whole(w, pieces, nr);

@@ -86,6 +86,7 @@ int virtq_start(struct virtq *q, struct gmem *m, const struct virtq_setup *s)
 	memset(q, 0, sizeof(*q));
 	gmem_tlb_reset(&q->tlb);
 	q->mem = m;
+	gmem_lend(m);
 	q->size = s->size;
 	q->packed = s->features & VIRTIO_F_RING_PACKED;
 	q->event_idx = s->features & VIRTIO_F_EVENT_IDX;

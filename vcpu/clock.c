@@ -95,6 +95,8 @@ int clock_set_vm_record(struct vcpu *v, gpa_t gpa)
 		     : gmem_check(&g->mem, gpa, sizeof(struct socle_vm_clock), sizeof(struct socle_vm_clock));
 	if (rc)
 		return rc;
+	if (gpa != CLOCK_NOWHERE)
+		gmem_lend(&g->mem);
 	spin_lock(&g->clock.lock);
 	g->clock.record = gpa;
 	vm_record_write(g);

@@ -77,6 +77,15 @@ void guest_destroy(struct guest *g)
 	memset(&g->mem, 0, sizeof(g->mem));
 }
 
+u64 guest_flush_seen(const struct guest *g)
+{
+	u64 oldest = ~(u64)0;
+
+	for (unsigned i = 0; i < g->nr_vcpus; i++)
+		oldest = MIN(oldest, __atomic_load_n(&g->vcpus[i]->ept_gen, __ATOMIC_ACQUIRE));
+	return oldest;
+}
+
 /* Nothing of it stays on this CPU where there are others. */
 static void vcpu_start(struct vcpu *v)
 {

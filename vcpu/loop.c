@@ -49,6 +49,8 @@ __attribute__((noreturn)) static void vcpu_stop(struct vcpu *v)
 		vcpu_dump(v);
 	clock_leave(v, tsc_now());
 	vcpu_unload(v);
+	/* It has no pointer and no translation any more, until it is loaded again. */
+	__atomic_store_n(&v->ept_gen, ~(u64)0, __ATOMIC_RELEASE);
 	task_exit();
 }
 
@@ -71,12 +73,10 @@ static void vcpu_serve_events(struct vcpu *v)
 static void vcpu_flush(struct vcpu *v)
 {
 	struct guest *g = v->guest;
-	u64 gen = __atomic_load_n(&g->ept.flush_gen, __ATOMIC_ACQUIRE), oldest = gen;
+	u64 gen = __atomic_load_n(&g->ept.flush_gen, __ATOMIC_ACQUIRE);
 	ept_invalidate(&g->ept);
 	__atomic_store_n(&v->ept_gen, gen, __ATOMIC_RELEASE);
-	for (unsigned i = 0; i < g->nr_vcpus; i++)
-		oldest = MIN(oldest, __atomic_load_n(&g->vcpus[i]->ept_gen, __ATOMIC_ACQUIRE));
-	ept_reclaim(&g->ept, oldest);
+	ept_reclaim(&g->ept, guest_flush_seen(g));
 }
 
 static void halted_wake(struct vcpu *v)

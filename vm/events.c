@@ -31,9 +31,9 @@ struct port {
 
 struct events {
 	struct spinlock lock;
-	u32 refs;      /* atomic */
-	struct vm *vm; /* NULL: it has ended */
-	gpa_t page;
+	u32 refs;                      /* atomic */
+	struct vm *vm;                 /* NULL: it has ended */
+	struct socle_event_page *page; /* NULL: nowhere */
 	u8 vector;
 	struct port ports[SOCLE_EVENTS];
 };
@@ -52,12 +52,17 @@ static void events_put(struct events *e)
 }
 
 /* ---- delivery; the lock of the receiver is held ---- */
-/* The pointer is used with the lock only. Nothing takes RAM from a VM before vm_events_stop(). */
+/* Pinned, until another takes its place or vm_events_stop(): any CPU uses it, with the lock only. */
 static struct socle_event_page *page_of(struct events *e)
 {
-	if (!e->vm || e->page == CLOCK_NOWHERE)
-		return NULL;
-	return gmem_ptr(&e->vm->guest.mem, e->page, PAGE_SIZE);
+	return e->vm ? e->page : NULL;
+}
+
+static void page_leave(struct gmem *m, struct events *e)
+{
+	if (e->page)
+		gmem_unpin(m, e->page);
+	e->page = NULL;
 }
 
 static void upcall(struct events *e, struct socle_event_page *p, unsigned vcpu)
@@ -178,7 +183,6 @@ static struct events *events_create(struct vm *vm)
 		return NULL;
 	fresh->refs = 1;
 	fresh->vm = vm;
-	fresh->page = CLOCK_NOWHERE;
 	spin_lock(&vm_host.lock);
 	if (!vm->events) /* or another vCPU of the VM was faster */
 		__atomic_store_n(&vm->events, fresh, __ATOMIC_RELEASE);
@@ -201,6 +205,7 @@ void vm_events_stop(struct vm *vm)
 		return;
 	spin_lock(&e->lock);
 	e->vm = NULL; /* nobody delivers or binds from now on */
+	page_leave(&vm->guest.mem, e);
 	spin_unlock(&e->lock);
 	for (unsigned n = 1; n < SOCLE_EVENTS; n++)
 		(void)event_close(e, n);
@@ -256,6 +261,8 @@ i64 call_event_setup(struct vm *vm, struct vcpu *v, const u64 *args)
 {
 	gpa_t page = args[0];
 	u64 vector = args[1];
+	struct gmem_tlb tlb;
+	void *host = NULL;
 	(void)v;
 	if (vector < HYPERCALL_VECTOR_FIRST || vector > HYPERCALL_VECTOR_LAST)
 		return SOCLE_EINVAL;
@@ -267,8 +274,15 @@ i64 call_event_setup(struct vm *vm, struct vcpu *v, const u64 *args)
 		e = events_create(vm);
 	if (!e)
 		return SOCLE_ENOMEM;
+	if (page != CLOCK_NOWHERE) {
+		gmem_tlb_reset(&tlb);
+		rc = gmem_pin(&vm->guest.mem, &tlb, page, PAGE_SIZE, true, &host);
+		if (rc)
+			return rc == ERR_AGAIN ? SOCLE_EDQUOT : SOCLE_ENOMEM;
+	}
 	spin_lock(&e->lock);
-	e->page = page;
+	page_leave(&vm->guest.mem, e);
+	e->page = host;
 	e->vector = (u8)vector;
 	spin_unlock(&e->lock);
 	return 0;

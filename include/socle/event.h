@@ -45,7 +45,8 @@ struct socle_event_page {
 #define SOCLE_CALL_VM_ID 24
 /* RDI: guest-physical address of the page, which the guest has filled with zeros; ~0: none any more, what
  * is sent is lost then. RSI: the upcall vector, 32 to 255. 0; SOCLE_EINVAL: not a multiple of 4096, no such
- * vector; SOCLE_EFAULT: not in RAM that the guest may write; SOCLE_ENOMEM. */
+ * vector; SOCLE_EFAULT: not in RAM that the guest may write; SOCLE_ENOMEM; SOCLE_EDQUOT: too many pages in
+ * flight, of which the page is one (ring.h). */
 #define SOCLE_CALL_EVENT_SETUP 25
 /* A new event; its pending bit is cleared, its vCPU is 0. RDI: the number of the VM that may bind to it, or
  * SOCLE_SELF: the VM sends to itself. The event, positive; SOCLE_ENOENT: no such VM; SOCLE_ENOMEM: all are

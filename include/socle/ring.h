@@ -39,6 +39,20 @@
  * is in use) makes Socle set `broken`, notify the guest and look at the ring no more; requests that are on
  * their way get no response. To begin anew: SOCLE_CALL_RING_CLOSE, zero the ring, SOCLE_CALL_RING_OPEN.
  *
+ * Page flip. A network interface with SOCLE_NET_FLIP may receive by exchanging pages instead of copying,
+ * where sender and receiver both ask for it: each opens its ring with SOCLE_RING_OPEN_FLIP and gives requests
+ * SOCLE_RING_FLIP. The sender offers the page that its frame is in, from the page's beginning on; the
+ * receiver posts a whole page. If the response has SOCLE_RING_FLIPPED, the frames of host memory behind the
+ * two pages have changed places: the receiver has the frame without a copy, and behind it whatever else the
+ * sender's page held; the sender has the receiver's page, which is all zero, or, where the receiver posted it
+ * with SOCLE_RING_CLEAN, as the receiver left it: it says by that that everybody may see what is there. Each
+ * VM has as much memory as before. Without SOCLE_RING_FLIPPED the frame was copied, as always: because only
+ * one of them asked, the frame went to several receivers, one of the pages is in flight for something else,
+ * too (posted twice, a ring, the page of events), the guest may not write it, or one of the VMs uses what
+ * cannot be combined with it (a virtio queue, an IDE disk, an 82540EM, SOCLE_CALL_CLOCK_VM). As with every
+ * request, a page belongs to Socle until the response: what a guest writes there by then may be lost, or go
+ * to the other; and Socle may have zeroed a page that was posted to be flipped.
+ *
  * A guest finds its devices with SOCLE_CALL_DEVICE_QUERY, shows Socle a ring with SOCLE_CALL_RING_OPEN,
  * notifies Socle with SOCLE_CALL_RING_DOORBELL, and is notified by an event (event.h): SOCLE_FEATURE_RING of
  * hypercall.h says that these calls are there. */
@@ -55,12 +69,14 @@
  * 0; SOCLE_ENOENT: there is no device of that number, nor of a higher one; SOCLE_EINVAL; SOCLE_EFAULT: not in
  * RAM that the guest may write. */
 #define SOCLE_CALL_DEVICE_QUERY 32
-/* RDI: device; RSI: which of its rings, below nr_rings; RDX: guest-physical address of the ring; R10: slots;
+/* RDI: device; RSI: which of its rings, below nr_rings; RDX: guest-physical address of the ring; R10: slots,
+ * and of a network interface SOCLE_RING_OPEN_FLIP or not;
  * R8: the event that notifies the guest, allocated for itself with SOCLE_CALL_EVENT_ALLOC, or 0: none. Socle
  * looks at the ring from now on; what it holds already is seen with the first doorbell. 0; SOCLE_ENOENT: no
  * such device or ring; SOCLE_EBUSY: it is open, or was not closed to the end; SOCLE_EINVAL: size, alignment
  * or event; SOCLE_EFAULT: not in RAM that the guest may write; SOCLE_EDQUOT: too many pages in flight. */
 #define SOCLE_CALL_RING_OPEN 33
+#define SOCLE_RING_OPEN_FLIP (1ull << 32) /* requests may have SOCLE_RING_FLIP */
 /* RDI: device; RSI: ring. From now on Socle writes nothing into the ring; requests that were read and are
  * not answered are ended. 0: it touches neither the ring nor a request's memory any more; SOCLE_EAGAIN: the
  * medium still has some of them; the ring's event comes when the last is back, then close again. Also of a
@@ -72,7 +88,7 @@
 
 struct socle_device {
 	uint32_t kind;       /* SOCLE_DEVICE_ */
-	uint32_t flags;      /* SOCLE_DISK_ */
+	uint32_t flags;      /* SOCLE_DISK_, SOCLE_NET_ */
 	uint32_t nr_rings;   /* a disk: 1; a network interface: 0 transmits, 1 receives */
 	uint32_t max_pages;  /* in flight at once, of all rings of the VM and the rings themselves */
 	uint64_t sectors;    /* of a disk */
@@ -88,6 +104,7 @@ struct socle_device {
 #define SOCLE_DISK_READ_ONLY 1u
 /* What was written may be lost in a power cut until a FLUSH, a BARRIER or FUA; without it, nothing is. */
 #define SOCLE_DISK_VOLATILE 2u
+#define SOCLE_NET_FLIP 1u /* see page flip above */
 
 /* ---- The ring ---- */
 
@@ -125,6 +142,10 @@ struct socle_ring {
 
 #define SOCLE_RING_BARRIER 1u /* flag: see above; disks only */
 #define SOCLE_RING_FUA 2u     /* flag of WRITE and ZERO: answered when it is on the medium */
+/* Flags of networks: the page at `address`, a multiple of 4096, without segments, may be exchanged. Of
+ * RECEIVE: the length is 4096. */
+#define SOCLE_RING_FLIP 4u
+#define SOCLE_RING_CLEAN 8u /* beside it, of RECEIVE: what the page holds need not be hidden */
 
 struct socle_request {
 	uint32_t id;
@@ -149,7 +170,8 @@ struct socle_response {
 	uint32_t id;
 	int32_t status;  /* 0, or an error of hypercall.h or of those below */
 	uint32_t length; /* bytes that Socle has written into the guest's memory for it */
-	uint32_t reserved[5];
+	uint32_t flags;  /* SOCLE_RING_FLIPPED */
+	uint32_t reserved[4];
 };
 
 /* Of requests, beside SOCLE_EINVAL (operation, flag, length, alignment, or beyond the disk's end) and
@@ -159,6 +181,8 @@ struct socle_response {
 #define SOCLE_EROFS (-30)      /* the disk is read-only */
 #define SOCLE_ENOTSUP (-95)    /* this device does not know the operation */
 #define SOCLE_ECANCELED (-125) /* it stood behind a barrier that failed */
+
+#define SOCLE_RING_FLIPPED 1u /* the page is another one now */
 
 /* Not 0: a producer that went from before to after has reached event. */
 static inline int socle_ring_crossed(uint32_t event, uint32_t before, uint32_t after)

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Two hostile guests against their network interfaces behind Socle rings (M67): the memory of the rings at
  * any moment, requests of any form, doorbells, rings opened and closed in the middle; frames from one to the
- * other, to and from a third port. Beyond what the sanitizers see: a ring that is closed is not written to,
- * nothing stays pinned, what the peer gets is a frame within bounds, few timers are armed, and after a close
- * each interface works.
+ * other, by copy and by page flip, to and from a third port; vCPUs that notice late that pages have moved.
+ * Beyond what the sanitizers see: a ring that is closed is not written to, nothing stays pinned and no VM has
+ * more or less memory than before, what the peer gets is a frame within bounds, few timers are armed, and
+ * after a close each interface works.
  *
  * An input is a byte, whose bits 0 and 1 choose anti-spoofing and a rate, then a sequence of 8-byte steps:
  * what, where (24 bits), value (32 bits). */
@@ -24,6 +25,13 @@ static struct {
 	u32 slots;
 	u8 header[64]; /* Socle's half */
 } closed[SIDES][2];
+
+/* The end of a VM waits for the vCPUs of the other. */
+void cpu_poll_interrupts(void)
+{
+	side[0].lags = side[1].lags = false;
+	fake_run_until(shim_tsc + ns_to_tsc(100000));
+}
 
 /* What Socle may not write any more. */
 static void remember_closed(unsigned i, unsigned ring)
@@ -52,11 +60,12 @@ static void forget_closed(void)
 static void ring_open(unsigned i, unsigned ring, u32 w, u32 value)
 {
 	gpa_t base = RING_OF(ring) + (w >> 4 & 0x7f) * 128;
-	u64 slots = w & 0x8000 ? value : 1ull << (value & 15);
+	u64 slots = w & 0x8000 ? value : 1ull << (value & 15), flip = w & 0x2000 ? SOCLE_RING_OPEN_FLIP : 0;
 
 	if (!(w & 0x4000))
 		MUST(gmem_set(&side[i].mem, base, 0, 0x2000) == 0);
-	if (pv_open(&side[i].bus, w >> 21, ring, base, slots, value & 0x10 ? SIDE_EVENT + ring : 0) == 0) {
+	if (pv_open(&side[i].bus, w >> 21, ring, base, slots | flip, value & 0x10 ? SIDE_EVENT + ring : 0) ==
+	    0) {
 		MUST(w >> 21 == 0 && slots && slots <= SOCLE_RING_MAX);
 		closed[i][ring].base = base;
 		closed[i][ring].slots = (u32)slots;
@@ -88,8 +97,10 @@ static void request(unsigned i, unsigned ring, u32 w, u32 value)
 
 	if (!slots || gmem_read(&side[i].mem, base, &index, 4))
 		return;
-	if (w & 0x80)
-		r.length = 4096;
+	if (w & 0x80) {
+		r.length = ring == RX ? 4096 : r.length;
+		r.address = ALIGN_DOWN(r.address, PAGE_SIZE);
+	}
 	(void)gmem_write(&side[i].mem, base + 128 + (index & (slots - 1)) * 32ull, &r, sizeof(r));
 	index++;
 	(void)gmem_write(&side[i].mem, base, &index, 4);
@@ -160,6 +171,11 @@ static void step(const uint8_t *s)
 		break;
 	case 12:
 		peer.refuses = value & 1;
+		for (i = 0; i < SIDES; i++)
+			if (value >> (1 + i) & 1)
+				side_lag(&side[i]);
+			else
+				side[i].lags = false;
 		break;
 	case 13:
 		fake_run_until(shim_tsc + 1 + value % 1000000000);
@@ -176,11 +192,20 @@ static void step(const uint8_t *s)
 	MUST(fake_timers_armed() <= 1 + 2 * SIDES && peer.length <= 1518);
 }
 
+static void count_page(void *opaque, gpa_t gpa, const struct ept_leaf *leaf)
+{
+	u64 *pages = opaque;
+
+	(void)gpa;
+	*pages += leaf->size / PAGE_SIZE;
+}
+
 /* Whatever was done to them, they can be used again: a frame each way. */
 static void works_again(void)
 {
 	struct socle_response r;
 
+	side[0].lags = side[1].lags = false;
 	fake_run_until(shim_tsc + ns_to_tsc(10000000000));
 	for (unsigned i = 0; i < SIDES; i++)
 		for (unsigned ring = 0; ring < 2; ring++) {
@@ -189,6 +214,11 @@ static void works_again(void)
 			side_open(&side[i], ring, RING_OF(ring), 8);
 		}
 	MUST(side[0].mem.pinned_pages == 2 && side[1].mem.pinned_pages == 2);
+	for (unsigned i = 0; i < SIDES; i++) {
+		u64 pages = 0;
+		ept_for_each(&side[i].ept, count_page, &pages);
+		MUST(pages == side[i].mem.populated_pages);
+	}
 	for (unsigned i = 0; i < SIDES; i++) {
 		struct socle_request send = {.operation = SOCLE_RING_SEND, .length = 64, .address = FRAMES};
 		struct socle_request room = {

@@ -38,6 +38,8 @@ struct side {
 	u8 address[NET_ADDRESS];
 	struct socle_driver driver[2];
 	unsigned events[2];
+	bool lags; /* its vCPUs notice nothing beyond `seen` */
+	u64 seen;
 };
 
 static struct side side[SIDES];
@@ -52,6 +54,20 @@ const char *guest_name(const struct guest *g)
 {
 	(void)g;
 	return "side";
+}
+
+u64 guest_flush_seen(const struct guest *g)
+{
+	const struct side *s = (const struct side *)g;
+
+	return s->lags ? s->seen : s->ept.flush_gen;
+}
+
+/* From now on its vCPUs run on with what they have. */
+static inline void side_lag(struct side *s)
+{
+	s->lags = true;
+	s->seen = s->ept.flush_gen;
 }
 
 static void side_event(void *opaque, u32 number)

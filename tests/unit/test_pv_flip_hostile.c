@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* M67, M76: guests that make trouble with page flips: pages that are pinned, posted twice, rings, written by
+ * other CPUs meanwhile; requests that are wrong; rings closed and VMs destroyed in the middle. */
+#include <pthread.h>
+
+#include "pv_flip_board.h"
+
+static void bad_requests(void **state)
+{
+	static const struct {
+		unsigned ring;
+		u8 flags;
+		u32 length;
+		gpa_t gpa;
+		int status;
+	} rows[] = {
+	    {TX, SOCLE_RING_FLIP, 100, FRAMES + 16, SOCLE_EINVAL},
+	    {TX, SOCLE_RING_FLIP, 1519, FRAMES, SOCLE_E2BIG},
+	    {TX, SOCLE_RING_FLIP | SOCLE_RING_CLEAN, 100, FRAMES, SOCLE_EINVAL},
+	    {TX, SOCLE_RING_CLEAN, 100, FRAMES, SOCLE_EINVAL},
+	    {TX, SOCLE_RING_FLIP | SOCLE_RING_BARRIER, 100, FRAMES, SOCLE_EINVAL},
+	    {TX, SOCLE_RING_FLIP, 100, SIDE_RAM + PAGE_SIZE, SOCLE_EFAULT},
+	    {RX, SOCLE_RING_FLIP, 1518, ROOMS, SOCLE_EINVAL},
+	    {RX, SOCLE_RING_FLIP, PAGE_SIZE, ROOMS + 64, SOCLE_EINVAL},
+	    {RX, SOCLE_RING_CLEAN, 1500, ROOMS, SOCLE_EINVAL},
+	    {RX, SOCLE_RING_FLIP, PAGE_SIZE, SIDE_ROM, SOCLE_EFAULT},
+	    {RX, 0, PAGE_SIZE, ROOMS, SOCLE_E2BIG},
+	};
+	struct socle_response r;
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+		put(a, rows[i].ring, rows[i].length, rows[i].gpa, rows[i].flags);
+		assert_int_equal(pv_doorbell(&a->bus, 0, TX), 0);
+		peer_send(a->address, 60);
+		assert_true(answered(a, rows[i].ring, &r));
+		assert_int_equal(r.status, rows[i].status);
+	}
+	/* Rings that were opened without it know no such flags. */
+	for (unsigned i = 0; i < 2; i++)
+		assert_int_equal(pv_close(&a->bus, 0, i), 0);
+	side_open(a, TX, RING_OF(TX), SIZE);
+	side_open(a, RX, RING_OF(RX), SIZE);
+	put(a, TX, 100, FRAMES, SOCLE_RING_FLIP);
+	put(a, RX, PAGE_SIZE, ROOMS, SOCLE_RING_FLIP);
+	assert_int_equal(pv_doorbell(&a->bus, 0, TX), 0);
+	peer_send(a->address, 60);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_true(answered(a, i, &r));
+		assert_int_equal(r.status, SOCLE_EINVAL);
+	}
+	assert_int_equal(pv_open(&b->bus, 0, TX, RING_OF(TX), SIZE | (u64)1 << 33, 0), ERR_EXIST);
+	assert_int_equal(pv_close(&b->bus, 0, TX), 0);
+	assert_int_equal(pv_open(&b->bus, 0, TX, RING_OF(TX), SIZE | (u64)1 << 33, 0), ERR_INVAL);
+}
+
+/* What is in flight for something else, too, is copied: the pages stay where they are. */
+static void pinned(void **state)
+{
+	struct socle_response r;
+
+	(void)state;
+	/* The same page posted twice; then another request has it. */
+	compose(a, b->address, FRAMES, 100, 1);
+	post(b, ROOMS, SOCLE_RING_FLIP);
+	send(a, 100, FRAMES, SOCLE_RING_FLIP);
+	assert_int_equal(both_answered(a, b, 100), SOCLE_RING_FLIPPED);
+	compose(a, b->address, FRAMES, 100, 1);
+	post(b, ROOMS, SOCLE_RING_FLIP);
+	post(b, ROOMS, SOCLE_RING_FLIP);
+	side_lag(b);
+	send(a, 100, FRAMES, SOCLE_RING_FLIP); /* the second buffer is not looked at yet */
+	compose(a, b->address, FRAMES + PAGE_SIZE, 101, 1);
+	send(a, 101, FRAMES + PAGE_SIZE, SOCLE_RING_FLIP);
+	b->lags = false;
+	wait_a_while();
+	assert_true(answered(b, RX, &r));
+	assert_int_equal(r.flags, SOCLE_RING_FLIPPED);
+	assert_true(answered(b, RX, &r));
+	assert_int_equal(r.flags, 0);
+	assert_int_equal(r.length, 101);
+	while (answered(a, TX, &r))
+		;
+	/* The page of a ring, at either end: it stays a ring. */
+	hpa_t ring = frame_of(b, RING_OF(RX));
+	post(b, ROOMS + PAGE_SIZE, 0); /* too long without the flag: refused */
+	put(b, RX, PAGE_SIZE, RING_OF(TX), SOCLE_RING_FLIP);
+	compose(a, b->address, FRAMES, 100, 1);
+	send(a, 100, FRAMES, SOCLE_RING_FLIP);
+	wait_a_while();
+	assert_int_equal(frame_of(b, RING_OF(RX)), ring);
+	assert_true(answered(b, RX, &r));
+	assert_int_equal(r.status, SOCLE_E2BIG);
+	assert_true(answered(b, RX, &r));
+	assert_int_equal(r.flags, 0);
+	post(b, ROOMS + 2 * PAGE_SIZE, SOCLE_RING_FLIP);
+	ring = frame_of(a, RING_OF(TX));
+	send(a, 100, RING_OF(TX), SOCLE_RING_FLIP); /* no frame of its own address: spoofed, dropped */
+	send(a, 100, FRAMES, SOCLE_RING_FLIP);
+	wait_a_while();
+	assert_int_equal(frame_of(a, RING_OF(TX)), ring);
+}
+
+/* VMs with memory that is used without pins. */
+static void lent(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		gmem_lend(&side[!i].mem);
+		compose(a, b->address, FRAMES, 100, 1);
+		post(b, ROOMS, SOCLE_RING_FLIP);
+		send(a, 100, FRAMES, SOCLE_RING_FLIP);
+		assert_int_equal(both_answered(a, b, 100), 0);
+		side[!i].mem.lent = false;
+	}
+}
+
+/* What a guest touches in the middle is its own new page, whatever became of it. */
+static void closing(void **state)
+{
+	struct socle_response r;
+
+	(void)state;
+	for (unsigned late = 0; late < 2; late++) {
+		gpa_t at = FRAMES + late * PAGE_SIZE;
+
+		compose(a, b->address, at, 100, 1);
+		post(b, ROOMS + late * PAGE_SIZE, SOCLE_RING_FLIP);
+		side_lag(&side[late]);
+		send(a, 100, at, SOCLE_RING_FLIP);
+		/* Both want to close, and have to wait for the one that lags. */
+		assert_int_equal(pv_close(&a->bus, 0, TX), ERR_AGAIN);
+		assert_int_equal(pv_close(&b->bus, 0, RX), ERR_AGAIN);
+		a->events[0] = b->events[1] = 0;
+		wait_a_while();
+		assert_int_equal(pv_close(&a->bus, 0, TX), ERR_AGAIN);
+		assert_int_equal(pv_close(&b->bus, 0, RX), ERR_AGAIN);
+		side[late].lags = false;
+		wait_a_while();
+		assert_int_equal(a->events[0], 1);
+		assert_int_equal(b->events[1], 1);
+		assert_int_equal(pv_close(&a->bus, 0, TX), 0);
+		assert_int_equal(pv_close(&b->bus, 0, RX), 0);
+		assert_false(answered(a, TX, &r));
+		assert_false(answered(b, RX, &r));
+		assert_int_equal(a->mem.pinned_pages, 1);
+		assert_int_equal(b->mem.pinned_pages, 1);
+		side_open(a, TX, RING_OF(TX), SIZE | SOCLE_RING_OPEN_FLIP);
+		side_open(b, RX, RING_OF(RX), SIZE | SOCLE_RING_OPEN_FLIP);
+	}
+}
+
+/* The other VM goes on, and time passes for it. */
+void cpu_poll_interrupts(void)
+{
+	shim_polls++;
+	fake_run_until(shim_tsc + ns_to_tsc(100000));
+	if (shim_polls > 3)
+		side[0].lags = side[1].lags = false;
+}
+
+/* Either VM ends in the middle, with its vCPUs stopped wherever they were; the other one lags, too, for a
+ * while. */
+static void destroyed(void **state)
+{
+	struct socle_response r;
+
+	(void)state;
+	for (unsigned dies = 0; dies < 2; dies++)
+		for (unsigned late = 0; late < 3; late++) {
+			setup(NULL);
+			compose(a, b->address, FRAMES, 100, 1);
+			post(b, ROOMS, SOCLE_RING_FLIP);
+			for (unsigned i = 0; i < 2; i++)
+				if (late == i || late == 2)
+					side_lag(&side[i]);
+			send(a, 100, FRAMES, SOCLE_RING_FLIP);
+			shim_polls = 0;
+			side_destroy(&side[dies]);
+			wait_a_while();
+			assert_true(answered(&side[!dies], dies ? TX : RX, &r));
+			assert_int_equal(r.flags, SOCLE_RING_FLIPPED);
+			if (dies)
+				page_is(a, FRAMES, 0, 0);
+			else
+				assert_memory_equal(side_at(b, ROOMS, 6), b->address, 6);
+			teardown(NULL);
+		}
+}
+
+/* More than the receiver has places for: what is too much is dropped, and all comes back. */
+static void many(void **state)
+{
+	struct socle_response r;
+	unsigned sent = 0, got = 0, flips = 0;
+
+	(void)state;
+	for (unsigned round = 0; round < 40; round++) {
+		for (unsigned i = 0; i < 16; i++) {
+			gpa_t at = FRAMES + i * PAGE_SIZE;
+
+			compose(a, b->address, at, 60 + i, (u8)round);
+			put(b, RX, PAGE_SIZE, ROOMS + i * PAGE_SIZE, SOCLE_RING_FLIP);
+			put(a, TX, 60 + i, at, SOCLE_RING_FLIP);
+		}
+		if (round % 3 == 1)
+			side_lag(b);
+		assert_int_equal(pv_doorbell(&a->bus, 0, TX), 0);
+		wait_a_while();
+		b->lags = false;
+		wait_a_while();
+		for (unsigned i = 0; answered(b, RX, &r); i++, got++) {
+			assert_int_equal(r.length, 60 + i);
+			flips += r.flags;
+		}
+		while (answered(a, TX, &r))
+			sent++;
+	}
+	assert_int_equal(sent, 640);
+	assert_int_equal(got, 640);
+	assert_true(flips > 500); /* some share a count of pins */
+}
+
+/* ---- a vCPU that writes while pages change: every word it writes is in its own page, old or new ---- */
+#define WRITES 200000u
+static bool writing;
+static unsigned written;
+
+static void *writer(void *opaque)
+{
+	struct gmem_tlb tlb;
+
+	(void)opaque;
+	gmem_tlb_reset(&tlb);
+	for (u32 i = 0; i < WRITES; i++) {
+		void *p;
+
+		if (gmem_pin(&a->mem, &tlb, FRAMES, PAGE_SIZE, true, &p))
+			continue;
+		*(volatile u8 *)p = 0xaa;
+		assert_true(__atomic_load_n((u8 *)p + 8, __ATOMIC_RELAXED) == 0xaa);
+		gmem_unpin(&a->mem, p);
+		written++;
+	}
+	__atomic_store_n(&writing, false, __ATOMIC_RELEASE);
+	return NULL;
+}
+
+/* The page that a has is marked by 0xaa at byte 8, that of b by 0xbb; pinned, neither changes under anybody.
+ */
+static void while_another_pins(void **state)
+{
+	struct gmem_tlb tlb[2];
+	unsigned done = 0, refused = 0;
+	pthread_t thread;
+
+	(void)state;
+	gmem_tlb_reset(&tlb[0]);
+	gmem_tlb_reset(&tlb[1]);
+	fill(a, FRAMES, 0xaa);
+	fill(b, ROOMS, 0xbb);
+	writing = true;
+	pthread_create(&thread, NULL, writer, NULL);
+	while (__atomic_load_n(&writing, __ATOMIC_ACQUIRE)) {
+		struct gmem_page p = {&a->mem, FRAMES, NULL}, q = {&b->mem, ROOMS, NULL};
+		void *host;
+
+		assert_int_equal(gmem_pin(&a->mem, &tlb[0], FRAMES, PAGE_SIZE, true, &host), 0);
+		p.host = host;
+		assert_int_equal(gmem_pin(&b->mem, &tlb[1], ROOMS, PAGE_SIZE, true, &host), 0);
+		q.host = host;
+		/* The marks go with the places: set before, as long as both are held by us alone they are
+		 * right at the next look; a writer that pins meanwhile makes the exchange fail. */
+		__atomic_store_n(q.host + 8, 0xaa, __ATOMIC_SEQ_CST);
+		if (gmem_exchange(&p, &q) == 0)
+			done++;
+		else
+			refused++;
+		__atomic_store_n(q.host + 8, 0xbb, __ATOMIC_SEQ_CST);
+		gmem_unpin(&a->mem, p.host);
+		gmem_unpin(&b->mem, q.host);
+	}
+	pthread_join(thread, NULL);
+	assert_true(done > 10);
+	print_message("%u exchanges, %u refused, %u writes\n", done, refused, written);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test_setup_teardown(bad_requests, setup, teardown),
+	    cmocka_unit_test_setup_teardown(pinned, setup, teardown),
+	    cmocka_unit_test_setup_teardown(lent, setup, teardown),
+	    cmocka_unit_test_setup_teardown(closing, setup, teardown),
+	    cmocka_unit_test(destroyed),
+	    cmocka_unit_test_setup_teardown(many, setup, teardown),
+	    cmocka_unit_test_setup_teardown(while_another_pins, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
