@@ -6,6 +6,7 @@ import html
 import json
 import os
 
+from io_nets import NET_BARS, NET_WAYS
 from io_scenes import BARS, MODELS, PEERS, WAYS
 
 STYLE = """
@@ -61,7 +62,7 @@ def table(rows):
 def judge(rows):
     """(bar, figure, whether it is kept: None where there is no figure)."""
     by_key = {r.key(): r for r in rows}
-    for bar in BARS:
+    for bar in BARS + NET_BARS:
         row = by_key.get(bar.point)
         got = bar.figure(row, by_key) if row else None
         yield bar, got, None if got is None else got <= bar.most
@@ -87,7 +88,7 @@ def legend(costs):
 
 
 def page(rows, costs):
-    order = {w.name: i for i, w in enumerate(WAYS)}
+    order = {w.name: i for i, w in enumerate(WAYS + NET_WAYS)}
     parts = ["<!DOCTYPE html><html lang=en><meta charset=utf-8><title>Socle: what input and output cost</title><style>",
              STYLE, "</style><h1>What input and output cost</h1><p>Instructions and VM exits of one operation, measured in the "
              "Bochs emulator, whose time stamp counter counts instructions; the hypervisor tells its own apart. Linux is "

@@ -22,7 +22,7 @@
 #define DATAGRAM 2
 #define PORT 7000
 #define HEADERS 42 /* Ethernet, IPv4, UDP */
-#define BURST 32
+#define BURST 64
 #define PIECE_MAX 65536
 
 enum op { BULK, RR, TCP };
@@ -135,10 +135,8 @@ static void bulk_send(uint32_t count, uint64_t n)
 	struct body b;
 
 	while (acked < count) {
-		for (uint32_t i = 0; i < BURST && sent < count && sent - acked < 2 * BURST; i++)
+		while (sent < count && sent - acked < BURST)
 			send(DATA, sent++, n);
-		if (sent < count && sent - acked < 2 * BURST)
-			continue;
 		receive_must(&b, COUNT);
 		acked = b.value;
 	}

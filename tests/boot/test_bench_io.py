@@ -10,6 +10,7 @@ from conftest import TOP
 
 sys.path.insert(0, os.path.join(TOP, "scripts"))
 import io_report                                                                                  # noqa: E402
+from io_nets import BULK, NET_BARS, NET_WAYS, bare_words, linux_points, net_rows                   # noqa: E402
 from io_scenes import BARS, MODELS, WAYS, bare_rows, count, linux_meters, linux_row, points       # noqa: E402
 
 METERS = "exits %d guest 900 hypervisor %d billed %d interrupts 3 hlt 0 vmcall 0 ports %d violations 0 msrs 0 timer 2 " \
@@ -62,6 +63,31 @@ def test_every_point_has_enough_requests():
     assert len(points(False)) == len(set(points(False))) == 24 and set(points(True)) <= set(points(False))
 
 
+SIDE = "FRAMES %s %s size %d count 100 ticks 900000 exits %d guest 20000 hypervisor %d billed 1000 interrupts 5 hlt 2 " \
+       "ports %d timer 0 notified 300 copied %d\n"
+NETS = "a| " + SIDE % ("first", "bulk", 1500, 7, 99000, 2, 156400) + SIDE % ("second", "bulk", 1500, 9, 5000, 3, 0) + \
+       SIDE % ("first", "rr", 64, 300, 150000, 100, 6400) + SIDE % ("second", "rr", 64, 310, 160000, 100, 6400)
+
+
+def test_network_figures():
+    way = next(w for w in NET_WAYS if w.name == BULK[0])
+    sent, received, both = net_rows(way, NETS)
+    assert sent.key() == BULK and received.key() == (way.name, "receive", 1500, 64)
+    assert (sent.count, sent.guest, sent.hypervisor, sent.total, sent.exits) == (100, 200, 1000, 1200, 0.07)
+    assert (sent.interrupts, sent.copied, sent.reasons) == (3, 1564, {"interrupts": 0.05, "hlt": 0.02, "ports": 0.02})
+    assert received.hypervisor == 60
+    assert both.key() == (way.name, "round trip", 64, 1)                # of both guests together
+    assert (both.exits, both.hypervisor, both.copied) == (6.1, 3120, 128)
+    verdicts = {bar.what: ok for bar, _got, ok in io_report.judge([sent, received, both])}
+    assert [verdicts[bar.what] for bar in NET_BARS] == [True, False, True]   # 1000 - 1564 / 8 is above 800
+    assert {bar.point[0] for bar in NET_BARS} <= {w.name for w in NET_WAYS}
+
+
+def test_network_points():
+    assert set(linux_points(True)) < {(op, size, n // 5) for op, size, n in linux_points(False)}
+    assert "size=64,1500 " in bare_words(True) and "65000" in bare_words(False)
+
+
 class Checker(html.parser.HTMLParser):
     """Tags are closed in their order, those that must be."""
     FREE = {"meta", "rect", "tr", "th", "td", "li", "html"}
@@ -81,17 +107,19 @@ class Checker(html.parser.HTMLParser):
 
 
 def test_report(tmp_path):
-    page = io_report.write(str(tmp_path), rows(), {name: cost for name, (cost, _source) in MODELS.items()})
+    nets = net_rows(NET_WAYS[0], NETS)
+    page = io_report.write(str(tmp_path), rows() + nets, {name: cost for name, (cost, _source) in MODELS.items()})
     with open(page, encoding="utf-8") as f:
         text = f.read()
     checker = Checker()
     checker.feed(text)
     assert not checker.open and checker.count > 100
     assert "SplitX" in text and "missed" in text and "http" not in text and "<script" not in text
-    assert len(json.loads((tmp_path / "results.json").read_text())) == 8
+    assert len(json.loads((tmp_path / "results.json").read_text())) == 8 + 3
     with open(tmp_path / "results.csv", newline="", encoding="utf-8") as f:
         table = list(csv.DictReader(f))
     assert table[0]["way"] == "virtio, split" and float(table[0]["instructions"]) == 18000
     assert float(table[0]["interrupts"]) == 1 and float(table[0]["bytes copied"]) == 4096
     assert "copied per KiB" in text
+    assert [row["op"] for row in table[8:]] == ["send", "receive", "round trip"] and "round trip" in text
     assert float(table[0]["cycles, bare metal"]) == 18000 + 2 * MODELS["bare metal"][0]
