@@ -80,9 +80,9 @@ struct net_port_ops {
 	/* The frame is in what room() gave, but for what *o says, which takes() allowed. None of these may
 	 * call the switch. */
 	void (*received)(struct net_port *p, u32 length, const struct net_offload *o);
-	/* These may be NULL. Instead of room(), of a frame with a page and no offload, for one receiver: takes
-	 * the page, with what was checked of the frame, header_bytes of up to NET_HEADER, for its beginning.
-	 * True: it has it, and received() is not called. False: it cannot, the frame is copied. */
+	/* These may be NULL. Instead of room(), of a frame with a page and no offload, for one receiver:
+	 * takes the page, with what was checked of the frame, header_bytes of up to NET_HEADER, for its
+	 * beginning. True: it has it, and received() is not called. False: it cannot, the frame is copied. */
 	bool (*exchange)(struct net_port *p, struct net_frame *f, const u8 *header, u32 header_bytes);
 	/* After some received(), once for all of them: the time to tell the receiver. */
 	void (*ready)(struct net_port *p);

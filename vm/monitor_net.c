@@ -22,6 +22,7 @@ static void nic_json(struct json *j, const char *key, const char *bridge, const 
 	json_number(j, "received_filtered", m->rx_filtered);
 	json_number(j, "copied_sending", m->tx_copied);
 	json_number(j, "copied_receiving", m->rx_copied);
+	json_number(j, "received_flipped", m->rx_flipped);
 	stats_device_json(j, d);
 	json_close(j, '}');
 }

@@ -80,7 +80,7 @@ static void meters(void **state)
 	(void)state;
 	ask("create w-1; create a");
 	struct net_meters *m = &vm_bridge_switch(vm_find("a")->bridges[2])->ports[1]->meters;
-	*m = (struct net_meters){1, 20, 3, 4, 5, 6, 70, 8, 9, 84, 70};
+	*m = (struct net_meters){1, 20, 3, 4, 5, 6, 70, 8, 9, 84, 70, 2};
 	const char *text = ask("stats a");
 	assert_non_null(
 	    strstr(text, "           0  frames sent, 0 bytes, by net1, 02:00:00:00:00:0a on lan; 0 bad"));
@@ -93,11 +93,12 @@ static void meters(void **state)
 	text = ask("stats -j a");
 	assert_non_null(strstr(text, "\"networks\":[{\"key\":\"net1\",\"bridge\":\"lan\","
 				     "\"address\":\"02:00:00:00:00:0a\",\"sent_frames\":0,"));
-	assert_non_null(strstr(text, "\"sent_frames\":1,\"sent_bytes\":20,\"bad\":3,\"spoofed\":4,"
-				     "\"sent_filtered\":5,\"received_frames\":6,\"received_bytes\":70,"
-				     "\"dropped\":8,\"received_filtered\":9,\"copied_sending\":84,"
-				     "\"copied_receiving\":70,\"doorbells\":0,\"interrupts\":0,"
-				     "\"suppressed\":0,\"exits\":0}]}"));
+	assert_non_null(
+	    strstr(text, "\"sent_frames\":1,\"sent_bytes\":20,\"bad\":3,\"spoofed\":4,"
+			 "\"sent_filtered\":5,\"received_frames\":6,\"received_bytes\":70,"
+			 "\"dropped\":8,\"received_filtered\":9,\"copied_sending\":84,"
+			 "\"copied_receiving\":70,\"received_flipped\":2,\"doorbells\":0,\"interrupts\":0,"
+			 "\"suppressed\":0,\"exits\":0}]}"));
 	/* Together, for bills and for top: bytes of all interfaces. */
 	m->tx_bytes = 1536 << 10;
 	vm_bridge_switch(vm_find("a")->bridges[0])->ports[0]->meters.tx_bytes = 512 << 10;
