@@ -66,5 +66,10 @@ void bad_calls_test(void);
 /* net.c */
 void net_test(void);
 void net_hostile_test(void);
+/* flip.c */
+void flip_test(void);
+void flip_cost_test(void);
 /* cost.c */
 void cost_test(void);
+/* Ticks of the hypervisor for this VM so far. */
+u64 hypervisor(void);

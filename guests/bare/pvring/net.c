@@ -4,26 +4,16 @@
  */
 #include "cpu.h"
 #include "driver.h"
+#include "nic.h"
 #include "page.h"
 
-#define SLOTS 32U
 #define BUFFER 2048U
 #define FRAMES 2000U
-enum { TX, RX };
-
-struct nic {
-	u32 number;
-	struct socle_device info;
-	u64 event; /* of both rings */
-	struct socle_ring *ring[2];
-	struct socle_driver driver[2];
-	u8 *buffers; /* one for each id of the receive ring */
-};
 
 static struct nic one, two;
 static u8 *frames; /* one for each id of the transmit ring */
 
-static bool nic_open(struct nic *n, const char *name)
+bool nic_open(struct nic *n, const char *name, u64 flags)
 {
 	if (!device_find(name, &n->number, &n->info) || !events_begin())
 		return false;
@@ -38,16 +28,16 @@ static bool nic_open(struct nic *n, const char *name)
 	n->event = (u64)hypercall(SOCLE_CALL_EVENT_ALLOC, SOCLE_SELF, 0);
 	for (u32 i = 0; i < 2; i++) {
 		memset(n->ring[i], 0, PAGE_SIZE);
-		if (!expect_eq(
-			(u64)call5(SOCLE_CALL_RING_OPEN, n->number, i, (u64)n->ring[i], SLOTS, n->event), 0,
-			"open"))
+		if (!expect_eq((u64)call5(SOCLE_CALL_RING_OPEN, n->number, i, (u64)n->ring[i], SLOTS | flags,
+					  n->event),
+			       0, "open"))
 			return false;
 		socle_driver_init(&n->driver[i], n->ring[i], SLOTS);
 	}
 	return true;
 }
 
-static void nic_close(struct nic *n)
+void nic_close(struct nic *n)
 {
 	for (u32 i = 0; i < 2; i++) {
 		i64 rc;
@@ -121,7 +111,7 @@ static bool begin(void)
 {
 	if (!frames)
 		frames = mem_alloc(SLOTS * BUFFER / PAGE_SIZE);
-	return nic_open(&one, "net1") && nic_open(&two, "net2");
+	return nic_open(&one, "net1", 0) && nic_open(&two, "net2", 0);
 }
 
 void net_test(void)

@@ -341,6 +341,8 @@ const struct test guest_tests[] = {
     {"own-ring", own_ring_test, 0},
     {"teardown", teardown_test, 0},
     {"net", net_test, 0},
+    {"flip", flip_test, 0},
+    {"flip-cost", flip_cost_test, 0},
     {"net-hostile", net_hostile_test, 0},
     {"cost", cost_test, 0},
 };
