@@ -142,25 +142,10 @@ static bool pump(struct ata_channel *c)
 	return ata_is_pending(c);
 }
 
-/* With later_lock held. Pages that others have pinned take their time. */
-static void later_set(struct ata_channel *c, bool starved)
+/* Pages that others have pinned take their time. */
+static u64 when(bool starved)
 {
-	timer_set(&c->later, tsc_now() + (starved ? tsc_hz() / STARVED_HZ : 0));
-}
-
-/* Who ends the channel waits for run_later(), which comes without the lock. */
-static void will_arm(struct ata_channel *c, bool more)
-{
-	if (more)
-		__atomic_fetch_add(&c->arming, 1, __ATOMIC_RELAXED);
-}
-
-static void run_later(struct ata_channel *c, bool starved)
-{
-	spin_lock(&c->later_lock);
-	later_set(c, starved);
-	spin_unlock(&c->later_lock);
-	__atomic_fetch_sub(&c->arming, 1, __ATOMIC_RELEASE);
+	return starved ? tsc_now() + tsc_hz() / STARVED_HZ : 0;
 }
 
 void ata_run(struct ata_channel *c)
@@ -170,13 +155,14 @@ void ata_run(struct ata_channel *c)
 	spin_lock(&c->lock);
 	more = pump(c);
 	starved = c->starved;
-	will_arm(c, more);
+	if (more)
+		later_promise(&c->later);
 	spin_unlock(&c->lock);
 	if (more)
-		run_later(c, starved);
+		later_keep(&c->later, when(starved));
 }
 
-static void later(void *opaque)
+static u64 go_on(void *opaque)
 {
 	struct ata_channel *c = opaque;
 	bool more, starved;
@@ -185,8 +171,7 @@ static void later(void *opaque)
 	more = pump(c);
 	starved = c->starved;
 	spin_unlock(&c->lock);
-	if (more)
-		later_set(c, starved);
+	return more ? when(starved) : LATER_NEVER;
 }
 
 /* Any CPU; perhaps within pump(), which then goes on by itself. */
@@ -203,10 +188,11 @@ static void complete(struct block_request *r, enum block_status status)
 		more = ata_is_pending(c);
 	}
 	starved = c->starved;
-	will_arm(c, more);
+	if (more)
+		later_promise(&c->later);
 	spin_unlock(&c->lock);
 	if (more)
-		run_later(c, starved);
+		later_keep(&c->later, when(starved));
 }
 
 /* ---- resets ---- */
@@ -248,12 +234,12 @@ void ata_channel_stop(struct ata_channel *c)
 	do {
 		spin_lock(&c->lock);
 		ata_drop(c);
-		busy = c->in_flight || c->pumping || __atomic_load_n(&c->arming, __ATOMIC_ACQUIRE);
+		busy = c->in_flight || c->pumping || later_is_promised(&c->later);
 		spin_unlock(&c->lock);
 		if (busy)
 			cpu_poll_interrupts();
 	} while (busy);
-	timer_destroy(&c->later);
+	later_destroy(&c->later);
 }
 
 void ata_channel_reset(struct ata_channel *c)
@@ -278,7 +264,6 @@ void ata_channel_init(struct ata_channel *c, struct ata *ata, unsigned number, s
 	c->selected = &c->drive[0];
 	c->request.complete = complete;
 	gmem_tlb_reset(&c->tlb);
-	timer_init(&c->later, later, c, &c->later_lock);
-	c->later.group = group;
+	later_init(&c->later, go_on, c, group);
 	ata_channel_reset(c);
 }

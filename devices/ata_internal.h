@@ -7,8 +7,8 @@
 #include "ata.h"
 #include "block.h"
 #include "gmem.h"
+#include "later.h"
 #include "pci.h"
-#include "sched.h"
 #include "spinlock.h"
 
 #define ATA_CHANNELS 2
@@ -110,9 +110,7 @@ struct ata_channel {
 	bool abandoned; /* a reset came while it was with the disk */
 	enum block_status answer;
 	struct block_request request;
-	struct spinlock later_lock;
-	u32 arming;         /* CPUs that are about to set it; atomic, raised with the channel's lock held */
-	struct timer later; /* goes on where a turn ended, with later_lock held */
+	struct later later; /* goes on where a turn ended */
 
 	/* The bus master. */
 	u8 bm_command, bm_status;

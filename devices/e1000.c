@@ -20,10 +20,14 @@
 static void later(void *opaque)
 {
 	struct e1000 *e = opaque;
+	u64 began = tsc_now(), now;
 
 	spin_unlock(&e->lock);
 	e1000_transmit(e);
 	spin_lock(&e->lock);
+	now = tsc_now();
+	if (e->later.armed)
+		timer_set(&e->later, sched_go_on(e->group, now - began, now));
 }
 
 /* It may be master of the bus now, and have descriptors. The bus is locked. */

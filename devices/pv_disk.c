@@ -65,14 +65,6 @@ static bool has_news(struct pv_disk *d)
 	return news;
 }
 
-/* ---- going on later ---- */
-static void serve_later(struct pv_disk *d)
-{
-	spin_lock(&d->later_lock);
-	timer_set(&d->later, tsc_now());
-	spin_unlock(&d->later_lock);
-}
-
 /* ---- serving ---- */
 /* How a look at the ring ended. */
 enum pv_look { LOOK_SUBMIT, LOOK_AGAIN, LOOK_NOTHING };
@@ -184,7 +176,8 @@ static bool serve_turn(struct pv_disk *d)
 	return true;
 }
 
-/* *more: there may be more, for later. ERR_NOENT: the ring is not open. */
+/* *more: there may be more, for later, which is promised to who rang doorbells. ERR_NOENT: the ring is not
+ * open. */
 static int serve(struct pv_disk *d, u64 doorbells, bool *more)
 {
 	bool tell;
@@ -201,6 +194,8 @@ static int serve(struct pv_disk *d, u64 doorbells, bool *more)
 	d->blocked = false;
 	*more = serve_turn(d);
 	d->serving = false;
+	if (unlikely(*more) && doorbells)
+		later_promise(&d->later);
 	tell = has_news(d);
 	spin_unlock(&d->lock);
 	if (tell)
@@ -216,18 +211,16 @@ static int doorbell(struct pv_device *device, unsigned ring)
 
 	(void)ring;
 	if (unlikely(more))
-		serve_later(d);
+		later_keep(&d->later, 0);
 	return rc;
 }
 
-static void later(void *opaque)
+static u64 go_on(void *opaque)
 {
-	struct pv_disk *d = opaque;
 	bool more;
 
-	(void)serve(d, 0, &more);
-	if (more)
-		timer_set(&d->later, tsc_now());
+	(void)serve(opaque, 0, &more);
+	return more ? 0 : LATER_NEVER;
 }
 
 static int status_of(enum block_status status)
@@ -239,7 +232,7 @@ static int status_of(enum block_status status)
 static void step_end(struct pv_slot *s, enum block_status status)
 {
 	struct pv_disk *d = s->disk;
-	bool tell = false, go_on = false;
+	bool tell = false, more = false;
 
 	spin_lock(&d->lock);
 	if (unlikely(s->steps && status == BLOCK_OK && d->state == PV_OPEN))
@@ -248,14 +241,16 @@ static void step_end(struct pv_slot *s, enum block_status status)
 		slot_finish(d, s, status_of(status));
 	if (!d->serving) {
 		tell = has_news(d);
-		go_on = d->state == PV_OPEN && (d->blocked || !list_empty(&d->again));
+		more = d->state == PV_OPEN && (d->blocked || !list_empty(&d->again));
 		d->blocked = false;
+		if (unlikely(more))
+			later_promise(&d->later);
 	}
 	spin_unlock(&d->lock);
 	if (tell)
 		d->event(d->opaque, d->event_number);
-	if (go_on)
-		serve_later(d);
+	if (unlikely(more))
+		later_keep(&d->later, 0);
 }
 
 static void complete(struct block_request *r, enum block_status status)
@@ -306,7 +301,7 @@ static int close_locked(struct pv_disk *d)
 		if (d->fence && !d->fence->begun)
 			slot_finish(d, d->fence, SOCLE_ECANCELED);
 	}
-	if (d->in_flight || d->serving)
+	if (d->in_flight || d->serving || later_is_promised(&d->later))
 		return ERR_AGAIN;
 	if (d->state == PV_CLOSING)
 		pv_ring_fini(&d->ring);
@@ -370,8 +365,7 @@ struct pv_disk *pv_disk_create(struct guest *g, struct pv_bus *bus, const struct
 		s->flush.op = BLOCK_FLUSH;
 		s->flush.complete = flushed;
 	}
-	timer_init(&d->later, later, d, &d->later_lock);
-	d->later.group = setup->group;
+	later_init(&d->later, go_on, d, setup->group);
 	if (pv_bus_add(bus, &d->device) == 0)
 		return d;
 	log_error("%s: too many devices behind Socle rings", guest_name(g));
@@ -397,7 +391,7 @@ void pv_disk_destroy(struct pv_disk *d)
 	if (!d)
 		return;
 	pv_disk_reset(d);
-	timer_destroy(&d->later);
+	later_destroy(&d->later);
 	heap_free(d);
 }
 

@@ -3,10 +3,10 @@
  * device. */
 #pragma once
 
+#include "later.h"
 #include "list.h"
 #include "pv_disk.h"
 #include "pv_ring.h"
-#include "sched.h"
 #include "spinlock.h"
 
 /* Requests in the block device's hands at once; what is more waits in the ring. */
@@ -64,8 +64,7 @@ struct pv_disk {
 	struct block_request now; /* without a slot */
 	struct piece now_piece;
 	struct pv_slot slot[PV_SLOTS];
-	struct spinlock later_lock;
-	struct timer later; /* goes on where serving ended, with later_lock held */
+	struct later later; /* goes on where serving ended */
 	struct piece chunks[PV_CHUNKS][SOCLE_RING_PAGES];
 };
 

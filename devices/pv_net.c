@@ -15,7 +15,8 @@
 /* ---- rings; the ring's lock is held ---- */
 static bool is_idle(const struct pv_net *n, const struct net_ring *r)
 {
-	return r == &n->ring[RING_TX] ? !n->serving && n->nr_free == TX_SLOTS : !n->filling && !n->nr_arrived;
+	return r == &n->ring[RING_TX] ? !n->serving && n->nr_free == TX_SLOTS && !later_is_promised(&n->later)
+				      : !n->filling && !n->nr_arrived;
 }
 
 static bool has_news(struct pv_net *n, struct net_ring *r)
@@ -89,13 +90,6 @@ int pv_net_pieces(struct net_ring *r, const struct socle_request *q, u8 operatio
 }
 
 /* ---- sending ---- */
-void pv_net_later(struct pv_net *n)
-{
-	spin_lock(&n->later_lock);
-	timer_set(&n->later, tsc_now());
-	spin_unlock(&n->later_lock);
-}
-
 /* On the CPU that runs the switch; perhaps within send_turn(), which then tells the guest of all at once.
  * What is dropped is sent, for its sender. */
 static void complete(struct net_frame *f, bool delivered)
@@ -103,7 +97,7 @@ static void complete(struct net_frame *f, bool delivered)
 	struct pv_frame *s = container_of(f, struct pv_frame, frame);
 	struct pv_net *n = s->net;
 	struct net_ring *r = &n->ring[RING_TX];
-	bool go_on, flipping = f->page && s->page.state;
+	bool more, flipping = f->page && s->page.state;
 
 	(void)delivered;
 	spin_lock(&r->lock);
@@ -114,7 +108,9 @@ static void complete(struct net_frame *f, bool delivered)
 		pv_net_answer(r, s->id, 0, 0, 0);
 		n->free_slots[n->nr_free++] = s->index;
 	}
-	go_on = n->blocked && !n->serving;
+	more = n->blocked && !n->serving;
+	if (more)
+		later_promise(&n->later);
 	if (n->serving) {
 		spin_unlock(&r->lock);
 	} else {
@@ -123,8 +119,8 @@ static void complete(struct net_frame *f, bool delivered)
 	}
 	if (unlikely(flipping))
 		pv_net_flip_soon(n);
-	if (go_on)
-		pv_net_later(n);
+	if (more)
+		later_keep(&n->later, 0);
 }
 
 /* With the ring's lock. False: there is nothing more to take. */
@@ -165,8 +161,8 @@ static bool send_batch(struct pv_net *n, struct net_ring *r)
 	return true;
 }
 
-/* *more: for later. ERR_NOENT: the ring is not open. */
-static int send_turn(struct pv_net *n, bool *more)
+/* *more: for later, which is promised if the caller wants to. ERR_NOENT: the ring is not open. */
+static int send_turn(struct pv_net *n, bool *more, bool promise)
 {
 	struct net_ring *r = &n->ring[RING_TX];
 
@@ -191,20 +187,21 @@ static int send_turn(struct pv_net *n, bool *more)
 	/* Blocked, and all came back meanwhile: nobody else goes on. */
 	if (n->blocked && n->nr_free == TX_SLOTS)
 		*more = true;
+	if (unlikely(*more) && promise)
+		later_promise(&n->later);
 	pv_net_unlock_and_tell(n, r);
 	return 0;
 }
 
-static void later(void *opaque)
+static u64 go_on(void *opaque)
 {
 	struct pv_net *n = opaque;
 	struct bridge_time began = bridge_time(n->bridge);
 	bool more;
 
-	(void)send_turn(n, &more);
-	if (more)
-		timer_set(&n->later, tsc_now());
+	(void)send_turn(n, &more, false);
 	bridge_pay(n->bridge, n->group, began);
+	return more ? 0 : LATER_NEVER;
 }
 
 /* Nobody waits for buffers: the receive ring's doorbell rings for nothing. */
@@ -216,11 +213,11 @@ static int doorbell(struct pv_device *device, unsigned ring)
 
 	__atomic_fetch_add(&n->doorbells, 1, __ATOMIC_RELAXED);
 	if (ring == RING_TX)
-		rc = send_turn(n, &more);
+		rc = send_turn(n, &more, true);
 	else if (__atomic_load_n(&n->ring[RING_RX].state, __ATOMIC_RELAXED) != PV_OPEN)
 		rc = ERR_NOENT;
 	if (unlikely(more))
-		pv_net_later(n);
+		later_keep(&n->later, 0);
 	return rc;
 }
 
@@ -316,7 +313,8 @@ static void init(struct pv_net *n, struct guest *g, const struct nic_setup *setu
 		s->frame.pieces = s->piece;
 		s->frame.complete = complete;
 	}
-	timer_init(&n->later, later, n, &n->later_lock);
+	later_init(&n->later, go_on, n, n->group);
+	n->later.timer.group = NULL; /* see bridge_pay() */
 	pv_net_flip_init(n);
 }
 
@@ -364,8 +362,8 @@ static void destroy(void *nic)
 	if (!n)
 		return;
 	reset(n);
-	timer_destroy(&n->later);
-	timer_destroy(&n->settle);
+	timer_destroy(&n->settle); /* it may put more off */
+	later_destroy(&n->later);
 	bridge_leave(n->bridge, &n->port, n->group);
 	heap_free(n);
 }

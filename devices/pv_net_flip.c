@@ -111,7 +111,7 @@ void pv_net_flip_send(struct pv_net *n)
 static void settle(void *opaque)
 {
 	struct pv_net *n = opaque;
-	bool go_on, again, news;
+	bool more, again, news;
 	u64 flipping;
 	u32 arrived;
 
@@ -120,7 +120,9 @@ static void settle(void *opaque)
 	pv_net_flip_send(n);
 	again = n->flipping;
 	news = flipping != n->flipping;
-	go_on = n->blocked && !n->serving && n->nr_free;
+	more = n->blocked && !n->serving && n->nr_free;
+	if (more)
+		later_promise(&n->later);
 	if (n->serving)
 		spin_unlock(&n->ring[RING_TX].lock);
 	else
@@ -134,8 +136,8 @@ static void settle(void *opaque)
 	n->wait_ns = news || !again ? FLIP_WAIT_NS : MIN(2 * n->wait_ns, (u64)FLIP_WAIT_MOST_NS);
 	if (again)
 		timer_set(&n->settle, tsc_now() + ns_to_tsc(n->wait_ns));
-	if (go_on)
-		pv_net_later(n);
+	if (more)
+		later_keep(&n->later, 0);
 }
 
 void pv_net_flip_soon(struct pv_net *n)

@@ -4,6 +4,7 @@
 
 #include "guest.h"
 #include "host.h"
+#include "later.h"
 #include "nic.h"
 #include "pv_ring.h"
 
@@ -85,8 +86,7 @@ struct pv_net {
 	u32 first_arrived, nr_arrived;
 	struct arrived arrived[RX_ARRIVED];
 	u64 flips;
-	struct spinlock later_lock;
-	struct timer later;          /* goes on with sending, with later_lock held */
+	struct later later;          /* goes on with sending */
 	struct spinlock settle_lock; /* nobody who has it runs the switch */
 	struct timer settle;         /* looks after what is on its way, with settle_lock held */
 	u64 wait_ns;                 /* until it looks again */
@@ -98,8 +98,6 @@ void pv_net_answer(struct net_ring *r, u32 id, int status, u32 length, u32 flags
 /* The pieces of a request, how many; or its status, negative. */
 int pv_net_pieces(struct net_ring *r, const struct socle_request *q, u8 operation, struct piece *pieces);
 void pv_net_unlock_and_tell(struct pv_net *n, struct net_ring *r);
-/* Without the ring's lock: goes on with sending. */
-void pv_net_later(struct pv_net *n);
 
 /* pv_net_rx.c */
 extern const struct net_port_ops pv_net_port_ops;

@@ -48,14 +48,6 @@ static void slot_finish(struct blk_lane *lane, struct blk_slot *s, enum block_st
 	slots_retire(lane);
 }
 
-/* ---- going on later ---- */
-static void serve_later(struct blk_lane *lane)
-{
-	spin_lock(&lane->later_lock);
-	timer_set(&lane->later, tsc_now());
-	spin_unlock(&lane->later_lock);
-}
-
 /* ---- serving ---- */
 /* How a look at the queue ended. */
 enum blk_look { LOOK_SUBMIT, LOOK_AGAIN, LOOK_EMPTY, LOOK_BROKEN };
@@ -126,8 +118,8 @@ static bool serve_turn(struct blk_lane *lane, bool *broken)
 	return true;
 }
 
-/* True: there may be more, for later. */
-static bool serve(struct blk_lane *lane)
+/* True: there may be more, for later, which is promised if the caller wants to. */
+static bool serve(struct blk_lane *lane, bool promise)
 {
 	bool broken = false, more, tell;
 
@@ -141,6 +133,8 @@ static bool serve(struct blk_lane *lane)
 	virtq_kicks_off(&lane->queue->vq);
 	more = serve_turn(lane, &broken);
 	lane->serving = false;
+	if (unlikely(more) && promise)
+		later_promise(&lane->later);
 	tell = virtio_queue_news(lane->queue);
 	spin_unlock(&lane->queue->lock);
 	if (tell)
@@ -154,16 +148,13 @@ static void kicked(struct virtio_pci *v, unsigned queue)
 {
 	struct blk_lane *lane = &container_of(v, struct virtio_blk, pci)->lane[queue];
 
-	if (serve(lane))
-		serve_later(lane);
+	if (serve(lane, true))
+		later_keep(&lane->later, 0);
 }
 
-static void later(void *opaque)
+static u64 go_on(void *opaque)
 {
-	struct blk_lane *lane = opaque;
-
-	if (serve(lane))
-		timer_set(&lane->later, tsc_now());
+	return serve(opaque, false) ? 0 : LATER_NEVER;
 }
 
 /* Any CPU; perhaps within serve_turn(), which then tells the driver of all at once. */
@@ -171,18 +162,20 @@ static void complete(struct block_request *r, enum block_status status)
 {
 	struct blk_slot *s = container_of(r, struct blk_slot, request);
 	struct blk_lane *lane = s->lane;
-	bool tell, go_on;
+	bool tell, more;
 
 	spin_lock(&lane->queue->lock);
 	slot_finish(lane, s, status);
 	tell = !lane->serving && virtio_queue_news(lane->queue);
-	go_on = lane->blocked;
+	more = lane->blocked;
 	lane->blocked = false;
+	if (unlikely(more))
+		later_promise(&lane->later);
 	spin_unlock(&lane->queue->lock);
 	if (tell)
 		virtio_pci_interrupt(&lane->blk->pci, lane->index);
-	if (go_on)
-		serve_later(lane);
+	if (unlikely(more))
+		later_keep(&lane->later, 0);
 }
 
 static bool is_idle(struct virtio_pci *v)
@@ -193,7 +186,8 @@ static bool is_idle(struct virtio_pci *v)
 	for (unsigned i = 0; i < v->nr_queues && idle; i++) {
 		struct blk_lane *lane = &b->lane[i];
 		spin_lock(&lane->queue->lock);
-		idle = !lane->serving && lane->slot_head == lane->slot_tail;
+		idle =
+		    !lane->serving && lane->slot_head == lane->slot_tail && !later_is_promised(&lane->later);
 		spin_unlock(&lane->queue->lock);
 	}
 	return idle;
@@ -239,8 +233,7 @@ static void lane_init(struct virtio_blk *b, unsigned index, struct sched_group *
 		lane->slot[i].lane = lane;
 		lane->slot[i].request.complete = complete;
 	}
-	timer_init(&lane->later, later, lane, &lane->later_lock);
-	lane->later.group = group;
+	later_init(&lane->later, go_on, lane, group);
 }
 
 struct virtio_blk *virtio_blk_create(struct guest *g, struct pci_bus *bus, u8 devfn,
@@ -285,7 +278,7 @@ static void wait_idle(struct virtio_blk *b)
 	while (!is_idle(&b->pci))
 		cpu_poll_interrupts();
 	for (unsigned i = 0; i < b->pci.nr_queues; i++)
-		timer_destroy(&b->lane[i].later);
+		later_destroy(&b->lane[i].later);
 }
 
 void virtio_blk_destroy(struct virtio_blk *b)

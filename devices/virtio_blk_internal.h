@@ -2,7 +2,7 @@
 /* What the files of the virtio block device share: the device, and a request from the queue to the disk. */
 #pragma once
 
-#include "sched.h"
+#include "later.h"
 #include "virtio_blk.h"
 #include "virtio_pci.h"
 
@@ -47,10 +47,9 @@ struct blk_lane {
 	struct blk_slot slot[BLK_SLOTS];
 	u32 slot_head, slot_tail; /* free-running; head: the oldest */
 	u32 segments_head, segments_tail;
-	bool serving; /* somebody is taking requests; who comes meanwhile need not */
-	bool blocked; /* there was no slot for the next */
-	struct spinlock later_lock;
-	struct timer later; /* goes on where serving ended, with later_lock held */
+	bool serving;       /* somebody is taking requests; who comes meanwhile need not */
+	bool blocked;       /* there was no slot for the next */
+	struct later later; /* goes on where serving ended */
 	struct piece pool[BLK_POOL];
 };
 

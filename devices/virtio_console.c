@@ -9,8 +9,8 @@
 
 #include "guest.h"
 #include "host.h"
+#include "later.h"
 #include "log.h"
-#include "sched.h"
 #include "virtio_pci.h"
 
 #define DEVICE_ID 3
@@ -42,8 +42,7 @@ struct virtio_console {
 	bool held;    /* `out` is begun; its segments and bytes are those that are left */
 	struct virtq_chain out;
 	struct piece out_segments[OUT_SEGMENTS];
-	struct spinlock later_lock;
-	struct timer later; /* goes on where a turn ended, with later_lock held */
+	struct later later; /* goes on where a turn ended */
 };
 
 /* How a turn ended. */
@@ -148,13 +147,11 @@ static u64 send(struct virtio_console *c)
 	return end == TURN_MORE ? now + REST * (now - start) : 0;
 }
 
-static void later(void *opaque)
+static u64 go_on(void *opaque)
 {
-	struct virtio_console *c = opaque;
-	u64 next = send(c);
+	u64 next = send(opaque);
 
-	if (next)
-		timer_set(&c->later, next);
+	return next ? next : LATER_NEVER;
 }
 
 /* ---- input ---- */
@@ -237,9 +234,8 @@ static void kicked(struct virtio_pci *v, unsigned queue)
 		next = send(c);
 	if (!next)
 		return;
-	spin_lock(&c->later_lock);
-	timer_set(&c->later, next);
-	spin_unlock(&c->later_lock);
+	later_promise(&c->later); /* nobody ends it while its driver calls */
+	later_keep(&c->later, next);
 }
 
 /* With the queue goes the buffer that was taken from it. */
@@ -278,8 +274,7 @@ struct virtio_console *virtio_console_create(struct guest *g, struct pci_bus *bu
 	c->in.segments = c->in_segments;
 	c->in.room = IN_SEGMENTS;
 	c->out.room = OUT_SEGMENTS;
-	timer_init(&c->later, later, c, &c->later_lock);
-	c->later.group = setup->group;
+	later_init(&c->later, go_on, c, setup->group);
 	c->pci.type = &console_type;
 	c->pci.config = c->config;
 	c->pci.config_bytes = sizeof(c->config);
@@ -303,7 +298,7 @@ void virtio_console_reset(struct virtio_console *c)
 	spin_unlock(&q->lock);
 	while (!is_idle(&c->pci))
 		cpu_poll_interrupts();
-	timer_destroy(&c->later);
+	later_destroy(&c->later);
 	virtio_pci_reset(&c->pci);
 }
 

@@ -44,23 +44,15 @@ void chain_take(struct virtq_chain *c, void *to, u32 n)
 }
 
 /* ---- serving ---- */
-void net_serve_later(struct virtio_net *n)
-{
-	spin_lock(&n->later_lock);
-	timer_set(&n->later, tsc_now());
-	spin_unlock(&n->later_lock);
-}
-
-static void later(void *opaque)
+static u64 go_on(void *opaque)
 {
 	struct virtio_net *n = opaque;
 	struct bridge_time began = bridge_time(n->bridge);
-	bool more = net_tx_serve(n);
+	bool more = net_tx_serve(n, false);
 
-	more |= net_ctrl_serve(n);
-	if (more)
-		timer_set(&n->later, tsc_now());
+	more |= net_ctrl_serve(n, false);
 	bridge_pay(n->bridge, n->group, began);
+	return more ? 0 : LATER_NEVER;
 }
 
 static void kicked(struct virtio_pci *v, unsigned queue)
@@ -68,12 +60,12 @@ static void kicked(struct virtio_pci *v, unsigned queue)
 	struct virtio_net *n = container_of(v, struct virtio_net, pci);
 
 	if (likely(queue == QUEUE_TX)) {
-		if (net_tx_serve(n))
-			net_serve_later(n);
+		if (net_tx_serve(n, true))
+			later_keep(&n->later, 0);
 	} else if (queue == QUEUE_RX) {
 		net_rx_begin(n);
-	} else if (net_ctrl_serve(n)) {
-		net_serve_later(n);
+	} else if (net_ctrl_serve(n, true)) {
+		later_keep(&n->later, 0);
 	}
 }
 
@@ -109,7 +101,8 @@ static void init(struct virtio_net *n, const struct nic_setup *setup)
 	pci_set16(n->config, 6, STATUS_LINK_UP);
 	n->filter.all = true;
 	net_tx_init(n);
-	timer_init(&n->later, later, n, &n->later_lock);
+	later_init(&n->later, go_on, n, n->group);
+	n->later.timer.group = NULL; /* see bridge_pay() */
 	n->pci.type = &net_type;
 	/* Who may not send from another address may not have one. */
 	n->pci.more_features = setup->port.flags & NET_ANTI_SPOOF ? 0 : NET_F_CTRL_MAC_ADDR;
@@ -154,7 +147,7 @@ static void wait_idle(struct virtio_net *n)
 	}
 	while (!is_idle(&n->pci))
 		cpu_poll_interrupts();
-	timer_destroy(&n->later);
+	later_destroy(&n->later);
 }
 
 static void destroy(void *nic)

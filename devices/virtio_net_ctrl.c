@@ -120,7 +120,7 @@ static bool serve_one(struct virtio_net *n, bool *broken)
 	return true;
 }
 
-bool net_ctrl_serve(struct virtio_net *n)
+bool net_ctrl_serve(struct virtio_net *n, bool promise)
 {
 	struct virtio_queue *q = &n->queue[QUEUE_CONTROL];
 	bool broken = false, more = true, tell;
@@ -129,6 +129,8 @@ bool net_ctrl_serve(struct virtio_net *n)
 	for (unsigned i = 0; i < TURN_COMMANDS && more; i++)
 		more = serve_one(n, &broken);
 	tell = q->enabled && virtio_queue_news(q);
+	if (more && promise)
+		later_promise(&n->later);
 	spin_unlock(&q->lock);
 	if (tell)
 		virtio_pci_interrupt(&n->pci, QUEUE_CONTROL);

@@ -9,8 +9,8 @@
  * Locks: a queue's, then the switch's. */
 #pragma once
 
+#include "later.h"
 #include "nic.h"
-#include "sched.h"
 #include "virtio_pci.h"
 
 enum { QUEUE_RX, QUEUE_TX, QUEUE_CONTROL, QUEUES };
@@ -78,8 +78,7 @@ struct virtio_net {
 	struct sched_group *group;
 	u8 own[NET_ADDRESS]; /* the address after a reset */
 	u8 config[8];
-	struct spinlock later_lock;
-	struct timer later; /* goes on where serving ended, with later_lock held */
+	struct later later; /* goes on where serving ended */
 
 	/* Under the transmit queue's lock. */
 	struct tx_slot slot[TX_SLOTS];
@@ -128,8 +127,8 @@ static inline struct virtio_net_header chain_header(struct virtq_chain *c)
 }
 
 /* ---- virtio_net_tx.c ---- */
-/* True: there may be more, for later. */
-bool net_tx_serve(struct virtio_net *n);
+/* True: there may be more, for later, which is promised if the caller wants to. */
+bool net_tx_serve(struct virtio_net *n, bool promise);
 void net_tx_init(struct virtio_net *n);
 bool net_tx_is_idle(struct virtio_net *n);
 
@@ -141,7 +140,7 @@ void net_rx_begin(struct virtio_net *n);
 bool net_rx_is_idle(struct virtio_net *n);
 
 /* ---- virtio_net_ctrl.c ---- */
-bool net_ctrl_serve(struct virtio_net *n);
+/* As net_tx_serve(). */
+bool net_ctrl_serve(struct virtio_net *n, bool promise);
 
 /* virtio_net.c */
-void net_serve_later(struct virtio_net *n);

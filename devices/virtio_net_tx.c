@@ -32,19 +32,21 @@ static void slots_retire(struct virtio_net *n)
 static void __attribute__((noinline)) retire_now(struct virtio_net *n)
 {
 	struct virtio_queue *q = &n->queue[QUEUE_TX];
-	bool tell, go_on;
+	bool tell, more;
 
 	spin_lock(&q->lock);
 	slots_retire(n);
-	tell = !n->serving && q->enabled && virtq_interrupt(&q->vq);
-	go_on = n->blocked && !n->serving;
-	if (go_on)
+	tell = !n->serving && q->enabled && virtio_queue_news(q);
+	more = n->blocked && !n->serving;
+	if (more) {
 		n->blocked = false;
+		later_promise(&n->later);
+	}
 	spin_unlock(&q->lock);
 	if (tell)
 		virtio_pci_interrupt(&n->pci, QUEUE_TX);
-	if (go_on)
-		net_serve_later(n);
+	if (more)
+		later_keep(&n->later, 0);
 }
 
 /* On the CPU that runs the switch; as a rule within net_tx_serve(), which then gives back all of them. The
@@ -148,7 +150,7 @@ static enum tx_look take_batch(struct virtio_net *n)
 	return TX_AGAIN;
 }
 
-bool net_tx_serve(struct virtio_net *n)
+bool net_tx_serve(struct virtio_net *n, bool promise)
 {
 	struct virtio_queue *q = &n->queue[QUEUE_TX];
 	enum tx_look l = TX_AGAIN;
@@ -176,6 +178,8 @@ bool net_tx_serve(struct virtio_net *n)
 	if (n->blocked && n->slot_head == n->slot_tail)
 		l = TX_AGAIN;
 	tell = q->enabled && virtio_queue_news(q);
+	if (unlikely(l == TX_AGAIN) && promise)
+		later_promise(&n->later);
 	spin_unlock(&q->lock);
 	if (tell)
 		virtio_pci_interrupt(&n->pci, QUEUE_TX);
@@ -199,7 +203,7 @@ bool net_tx_is_idle(struct virtio_net *n)
 	bool idle;
 
 	spin_lock(&q->lock);
-	idle = !n->serving && n->slot_head == n->slot_tail;
+	idle = !n->serving && n->slot_head == n->slot_tail && !later_is_promised(&n->later);
 	spin_unlock(&q->lock);
 	return idle;
 }

@@ -5,8 +5,8 @@
 
 #include "guest.h"
 #include "host.h"
+#include "later.h"
 #include "log.h"
-#include "sched.h"
 #include "virtio_pci.h"
 
 #define DEVICE_ID 4
@@ -31,10 +31,9 @@ struct virtio_rng {
 	bool held; /* the chain waits for a word */
 	u64 word;  /* of which `have` bytes were given to nobody yet */
 	u32 have;
-	u32 dry;   /* attempts in a row that found no word */
-	bool told; /* the operator, that there will be none any more */
-	struct spinlock later_lock;
-	struct timer later; /* goes on where a turn ended, with later_lock held */
+	u32 dry;            /* attempts in a row that found no word */
+	bool told;          /* the operator, that there will be none any more */
+	struct later later; /* goes on where a turn ended */
 };
 
 /* How a turn ended. */
@@ -166,18 +165,15 @@ static void kicked(struct virtio_pci *v, unsigned queue)
 	(void)queue;
 	if (!next)
 		return;
-	spin_lock(&r->later_lock);
-	timer_set(&r->later, next);
-	spin_unlock(&r->later_lock);
+	later_promise(&r->later); /* nobody ends it while its driver calls */
+	later_keep(&r->later, next);
 }
 
-static void later(void *opaque)
+static u64 go_on(void *opaque)
 {
-	struct virtio_rng *r = opaque;
-	u64 next = serve(r);
+	u64 next = serve(opaque);
 
-	if (next)
-		timer_set(&r->later, next);
+	return next ? next : LATER_NEVER;
 }
 
 /* Whatever is done is done within the queue's lock. With the queue goes the buffer that was taken from it. */
@@ -211,8 +207,7 @@ struct virtio_rng *virtio_rng_create(struct guest *g, struct pci_bus *bus, u8 de
 	}
 	r->chain.segments = r->segments;
 	r->chain.room = SEGMENTS;
-	timer_init(&r->later, later, r, &r->later_lock);
-	r->later.group = group;
+	later_init(&r->later, go_on, r, group);
 	r->pci.type = &rng_type;
 	r->pci.queues = &r->queue;
 	r->pci.nr_queues = 1;
@@ -227,7 +222,7 @@ struct virtio_rng *virtio_rng_create(struct guest *g, struct pci_bus *bus, u8 de
 void virtio_rng_reset(struct virtio_rng *r)
 {
 	virtio_pci_reset(&r->pci);
-	timer_destroy(&r->later);
+	later_destroy(&r->later);
 	is_idle(&r->pci);
 	r->dry = 0;
 }

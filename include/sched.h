@@ -110,6 +110,7 @@ struct sched_group {
 	u64 vt;            /* the latest virtual time of its tasks that are gone: new ones begin there */
 	u32 vt_rebases;    /* as turn_rebases */
 	u64 billed_unpaid; /* of `billed`, not yet in a task's virtual time; atomic */
+	u64 rests_until;   /* TSC; see sched_go_on() */
 };
 void sched_group_init(struct sched_group *g);
 /* In the place of a group that has no tasks any more: with parameters as after sched_group_init(), but what
@@ -133,6 +134,11 @@ int sched_get(const struct sched_group *g, const char *name, u64 *value);
 /* The time that this CPU has just spent on behalf of a group, in an interrupt, say: it is billed to the
  * group, NULL: to the hypervisor; and the task that was running has waited meanwhile. */
 void sched_charge(struct sched_group *g, u64 ticks);
+/* A piece of work for g has just taken so many ticks here, beside its tasks, and there is more: when the next
+ * piece may begin, TSC. At once, where nobody else wants this CPU; else so much later that g has no more than
+ * its share of what it and that one get, up to 100 ms; and when g's cap allows. NULL: at once. Holding no
+ * lock of the scheduler. */
+u64 sched_go_on(struct sched_group *g, u64 ticks, u64 now);
 /* An interrupt is about to be handled that has taken so many ticks already: the first who is charged for it
  * pays for those, too. 0: it was handled. */
 static inline void sched_before(u64 ticks);
