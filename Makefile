@@ -76,9 +76,9 @@ $(B)/unit/libsocle.a: $(UOBJ)
 	@rm -f $@
 	ar rcs $@ $^
 LDLIBS_test_insn_zydis := -lZydis
-$(B)/unit/test_%: tests/unit/test_%.c tests/unit/shim.c $(wildcard tests/unit/*.h tests/unit/include/*.h) $(B)/unit/libsocle.a
+$(B)/unit/test_%: tests/unit/test_%.c $(B)/unit/tests/unit/shim.o $(wildcard tests/unit/*.h tests/unit/include/*.h) $(B)/unit/libsocle.a
 	@echo "  CC    $<"
-	$(CC) $(UCFLAGS) $< tests/unit/shim.c $(B)/unit/libsocle.a -lcmocka $(LDLIBS_$(@F)) -o $@
+	$(CC) $(UCFLAGS) -MMD -MP -MF $@.d -MT $@ $< $(B)/unit/tests/unit/shim.o $(B)/unit/libsocle.a -lcmocka $(LDLIBS_$(@F)) -o $@
 unit: $(UTESTS)
 	@scripts/test --build $(B) unit
 

@@ -23,26 +23,6 @@ struct piece *pool_skip(struct piece_pool *p)
 	return &p->piece[p->tail % POOL_PIECES];
 }
 
-void chain_take(struct virtq_chain *c, void *to, u32 n)
-{
-	u8 *out = to;
-
-	c->read_bytes -= n;
-	while (n) {
-		struct piece *first = c->segments;
-		u32 part = MIN(n, first->length);
-		memcpy(out, first->base, part);
-		out += part;
-		n -= part;
-		first->base += part;
-		first->length -= part;
-		if (!first->length) {
-			c->segments++;
-			c->nr_read--;
-		}
-	}
-}
-
 /* ---- serving ---- */
 static u64 go_on(void *opaque)
 {

@@ -21,7 +21,7 @@ static bool take(struct virtq_chain *c, void *to, u32 n)
 {
 	if (c->read_bytes < n)
 		return false;
-	chain_take(c, to, n);
+	virtq_take(c, to, n);
 	return true;
 }
 

@@ -107,9 +107,7 @@ static inline struct piece *pool_room(struct piece_pool *p)
 		return &p->piece[at];
 	return pool_skip(p);
 }
-/* The next n bytes that the device may read of a chain, however they are cut (2.7.4.2); there are as many. */
-void chain_take(struct virtq_chain *c, void *to, u32 n);
-/* The same of the header, of which a driver seldom makes a piece of its own. */
+/* The header, of which a driver seldom makes a piece of its own. */
 static inline struct virtio_net_header chain_header(struct virtq_chain *c)
 {
 	struct piece *first = c->segments;
@@ -121,7 +119,7 @@ static inline struct virtio_net_header chain_header(struct virtq_chain *c)
 		first->length -= NET_HEADER_BYTES;
 		c->read_bytes -= NET_HEADER_BYTES;
 	} else {
-		chain_take(c, &h, NET_HEADER_BYTES);
+		virtq_take(c, &h, NET_HEADER_BYTES);
 	}
 	return h;
 }

@@ -82,6 +82,7 @@ static const char *test_words(void)
 	return NOT_RANDOM;
 }
 
+/* Of this CPU's: a CPU that is used has the boot CPU's instructions (vcpu/switch.c). */
 const char *entropy_test(void)
 {
 	entropy.seed = cpuid(CPUID_LEAF_EXT_FEATURES, 0).ebx & CPUID7_EBX_RDSEED;

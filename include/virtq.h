@@ -98,6 +98,9 @@ int virtq_start(struct virtq *q, struct gmem *m, const struct virtq_setup *s);
  * broke the rules, and the queue is broken: the index jumped, a descriptor is outside the ring, RAM or order,
  * a chain has no end. */
 int virtq_pop(struct virtq *q, struct virtq_chain *c);
+/* The next n bytes of those that the device may read, however the driver has cut them (2.7.4.2); there are as
+ * many. */
+void virtq_take(struct virtq_chain *c, void *to, u32 n);
 /* Gives a chain back, in any order; written: how many bytes at the start of what the device may write were
  * written. */
 void virtq_push(struct virtq *q, const struct virtq_chain *c, u32 written);

@@ -105,3 +105,23 @@ int virtq_chain_table(struct virtq *q, struct virtq_chain *c, gpa_t gpa, u32 len
 		t.host = gmem_tlb_ptr(q->mem, &q->tlb, gpa, len);
 	return q->packed ? table_packed(q, c, &t, hops) : table_split(q, c, &t, hops);
 }
+
+void virtq_take(struct virtq_chain *c, void *to, u32 n)
+{
+	u8 *out = to;
+
+	c->read_bytes -= n;
+	while (n) {
+		struct piece *first = c->segments;
+		u32 part = MIN(n, first->length);
+		memcpy(out, first->base, part);
+		out += part;
+		n -= part;
+		first->base += part;
+		first->length -= part;
+		if (!first->length) {
+			c->segments++;
+			c->nr_read--;
+		}
+	}
+}
