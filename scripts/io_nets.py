@@ -43,6 +43,11 @@ def copied(row, _rows):
     return row.copied
 
 
+def to_two_ports(row, rows):
+    two = rows.get(("2 ports",) + row.key()[1:])
+    return row.hypervisor / two.hypervisor if two else None
+
+
 BULK = ("virtio, split, bare guest", SEND, 1500, BURST)
 NET_BARS = [
     Bar("1500 B sent in bulk, virtio: exits", BULK, exits, 0.1),
@@ -50,6 +55,11 @@ NET_BARS = [
     # What was checked is what is sent: the header goes through the switch's own memory.
     Bar("1500 B sent in bulk, virtio: bytes copied, header twice", BULK, copied, 1500 + 64 + 12),
 ]
+
+
+BY_PORTS = "send by ports"   # the ways are numbers of ports
+PORTS = (2, 4, 8, 16, 32, 64)
+NET_BARS.append(Bar("64 B sent, 64 ports to 2 ports: hypervisor", ("64 ports", BY_PORTS, 64, BURST), to_two_ports, 1.1))
 
 
 def linux_points(quick):
@@ -148,6 +158,24 @@ def measure_linux_net(booter, ways, args):
     return rows
 
 
+def measure_ports(booter, nr, args):
+    """Two bare guests that send and receive, and idle ones with four interfaces each, on one bridge."""
+    config, left = "", nr - 2
+    for role in ("first", "second"):
+        config += "[vm %s]\nmemory = 64\nkernel = net.elf\ntestdev = yes\nnet1 = bridge=lan\n" \
+                  "cmdline = mode=virtio role=%s op=bulk size=64 n=2000\n" % (role, role)
+    while left:
+        nics = min(4, left)
+        left -= nics
+        config += "[vm idle%d]\nmemory = 8\nkernel = net.elf\ncmdline = role=idle\n" % left + "".join(
+            "net%d = bridge=lan\n" % i for i in range(1, nics + 1))
+    text = machine(booter, "[socle]\n" + config, {"net.elf": args.build + "/guests/bench-net.elf"},
+                   r"FRAMES second.*\n", args)
+    way = NetWay("%d ports" % nr, "bare", "split")
+    row = net_rows(way, text + "FRAMES second")[0]
+    return [dataclasses.replace(row, op=BY_PORTS)]
+
+
 def measure_nets(booter, ways, args, progress):
     rows = []
     for image in ("", "-pc"):
@@ -159,5 +187,8 @@ def measure_nets(booter, ways, args, progress):
         if way.guest == "bare":
             progress("networks: " + way.name)
             rows += measure_bare_net(booter, way, args)
+    for nr in (PORTS[:1] + PORTS[-1:] if args.quick else PORTS) if any(w.name == BULK[0] for w in ways) else ():
+        progress("networks: %d ports" % nr)
+        rows += measure_ports(booter, nr, args)
     progress("")
     return rows

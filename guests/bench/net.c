@@ -11,6 +11,8 @@
  * `role=flood size=`: sends all it can to whoever is the judge; `role=judge ticks=`: counts for so long what
  * comes from two of them, and prints SHARES, with the frames of each.
  *
+ * `role=idle`: nothing, for ever; its interfaces are ports.
+ *
  * FRAMES first, FRAMES second: ticks of the TSC for all of them (on the test machine with one CPU:
  * instructions of everybody), then of each side the VM's meters, without what reading those takes. */
 #include "apic.h"
@@ -283,6 +285,8 @@ static void net_test(void)
 {
 	struct meters m;
 
+	while (has("role", "idle"))
+		talk_sleep();
 	if (!begin())
 		return;
 	m = meters();

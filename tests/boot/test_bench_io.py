@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What bench-io makes of what guests say: figures, bars, report (M26). No emulator."""
 import csv
+import dataclasses
 import html.parser
 import json
 import os
@@ -10,7 +11,7 @@ from conftest import TOP
 
 sys.path.insert(0, os.path.join(TOP, "scripts"))
 import io_report                                                                                  # noqa: E402
-from io_nets import BULK, NET_BARS, NET_WAYS, bare_words, linux_points, net_rows                   # noqa: E402
+from io_nets import BULK, BY_PORTS, NET_BARS, NET_WAYS, PORTS, bare_words, linux_points, net_rows  # noqa: E402
 from io_scenes import BARS, MODELS, WAYS, bare_rows, count, linux_meters, linux_row, points       # noqa: E402
 
 METERS = "exits %d guest 900 hypervisor %d billed %d interrupts 3 hlt 0 vmcall 0 ports %d violations 0 msrs 0 timer 2 " \
@@ -79,8 +80,10 @@ def test_network_figures():
     assert both.key() == (way.name, "round trip", 64, 1)                # of both guests together
     assert (both.exits, both.hypervisor, both.copied) == (6.1, 3120, 128)
     verdicts = {bar.what: ok for bar, _got, ok in io_report.judge([sent, received, both])}
-    assert [verdicts[bar.what] for bar in NET_BARS] == [True, False, True]   # 1000 - 1564 / 8 is above 800
-    assert {bar.point[0] for bar in NET_BARS} <= {w.name for w in NET_WAYS}
+    assert [verdicts[bar.what] for bar in NET_BARS] == [True, False, True, None]   # 1000 - 1564 / 8 is above 800
+    assert {bar.point[0] for bar in NET_BARS} <= {w.name for w in NET_WAYS} | {"%d ports" % n for n in PORTS}
+    few, many = (dataclasses.replace(sent, way="%d ports" % n, op=BY_PORTS, size=64, hypervisor=h) for n, h in ((2, 100), (64, 109)))
+    assert list(io_report.judge([few, many]))[-1][1:] == (1.09, True)
 
 
 def test_network_points():

@@ -21,6 +21,7 @@ void share_flood(u32 size)
 	talk_find_other();
 	talk_await(ORDER);
 	talk_net->release();
+	irq_enable();
 	for (bool end = false; !end;) {
 		for (u32 i = 0; i < 32; i++) {
 			u8 *f = talk_frame(talk_slot);
@@ -56,7 +57,7 @@ static struct share *share_of(struct share *shares, u32 *nr, const u8 *address)
 	return &shares[(*nr)++];
 }
 
-/* All that comes until then; has begun: from whom all send. */
+/* All that comes in so many ticks after both have sent something; 0: until both have said their names. */
 static u64 count_until(u64 ticks, struct share *shares, u32 *nr)
 {
 	u64 from = 0;
@@ -84,6 +85,7 @@ void share_judge(u64 ticks)
 	struct share shares[FLOODS] = {0};
 	u32 nr = 0;
 
+	irq_enable();
 	count_until(0, shares, &nr);
 	for (u32 i = 0; i < FLOODS; i++)
 		tell(&shares[i], ORDER);
