@@ -496,6 +496,5 @@ int main(void)
 	    cmocka_unit_test(test_races),
 	    cmocka_unit_test(test_no_memory),
 	};
-
 	return cmocka_run_group_tests_name("gmem (M43, M44, M51)", tests, NULL, NULL);
 }
