@@ -26,6 +26,7 @@ static struct {
 	unsigned nr_ports, nr_mems;
 	u32 wires, edges;  /* edges: wires that have risen */
 	unsigned messages; /* MSIs, and the last one */
+	void (*on_message)(void);
 	u64 address;
 	u32 data;
 	struct pci_bus bus;
@@ -104,6 +105,8 @@ unsigned apic_deliver_msi(struct guest *g, u64 address, u32 data)
 	board.messages++;
 	board.address = address;
 	board.data = data;
+	if (board.on_message)
+		board.on_message();
 	return 1;
 }
 
