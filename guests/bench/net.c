@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a network interface costs (M11, M81): frames between two of these guests on one bridge. One measures
+/* What a network interface costs (M26, M75, M77, M78): frames between two of these guests on one bridge. One
+ * measures
  * (`role=first`), the talk_other does what that one tells it (`role=second`). A point for each of `op=`, bulk
  * or rr (a frame there and one back), and `size=`, lists both; `mode=` says which way (net/net.h); `n=`
  * frames each, and so many as `burst=` are put before the doorbell is thought of. Sizes above 1514 are
