@@ -202,6 +202,7 @@ static int pc_add_virtio_disk(struct pc *pc, unsigned i)
 	const struct virtio_blk_setup setup = {.disk = disk->disk,
 					       .id = disk->id,
 					       .packed = disk->model == DISK_PACKED,
+					       .polled = disk->polled,
 					       .queues = pc->config.vcpus,
 					       .group = pc->config.group};
 
@@ -216,6 +217,7 @@ static int pc_add_pv_disk(struct pc *pc, unsigned i)
 					    .id = disk->id,
 					    .event = pc->config.event,
 					    .opaque = pc->config.opaque,
+					    .polled = disk->polled,
 					    .group = pc->config.group};
 
 	pc->pv_disks[i] = pv_disk_create(pc->guest, &pc->pv, &setup);

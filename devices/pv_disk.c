@@ -105,7 +105,7 @@ static enum pv_look take(struct pv_disk *d, struct block_request **out, u32 *n)
 
 	for (;; ++*n) {
 		if (!pv_ring_next(&d->ring, &request))
-			return pv_ring_rest(&d->ring) ? LOOK_AGAIN : LOOK_NOTHING;
+			return !d->poller.cpu && pv_ring_rest(&d->ring) ? LOOK_AGAIN : LOOK_NOTHING;
 		if (!at_once(d, &request))
 			break;
 		if (*n >= TURN_REQUESTS)
@@ -223,6 +223,17 @@ static u64 go_on(void *opaque)
 	return more ? 0 : LATER_NEVER;
 }
 
+/* What is left when a turn is over, the next round finds. */
+static bool poll(void *opaque)
+{
+	struct pv_disk *d = opaque;
+	u64 before = d->ring.requests;
+	bool more;
+
+	(void)serve(d, 0, &more);
+	return d->ring.requests != before;
+}
+
 static int status_of(enum block_status status)
 {
 	return status == BLOCK_OK ? 0 : status == BLOCK_UNSUPP ? SOCLE_ENOTSUP : SOCLE_EIO;
@@ -276,6 +287,8 @@ static int open_ring(struct pv_device *device, unsigned ring, gpa_t base, u64 si
 		d->ring.suppressed = 0;
 		rc = pv_ring_init(&d->ring, d->mem, base, size);
 		if (rc == 0) {
+			if (d->poller.cpu)
+				pv_ring_hush(&d->ring);
 			d->state = PV_OPEN;
 			d->event_number = event;
 			d->told = d->blocked = false;
@@ -366,8 +379,12 @@ struct pv_disk *pv_disk_create(struct guest *g, struct pv_bus *bus, const struct
 		s->flush.complete = flushed;
 	}
 	later_init(&d->later, go_on, d, setup->group);
-	if (pv_bus_add(bus, &d->device) == 0)
+	if (pv_bus_add(bus, &d->device) == 0) {
+		d->poller = (struct poller){.poll = poll, .opaque = d, .group = setup->group};
+		if (setup->polled && poller_add(&d->poller))
+			log_warn("%s: no CPU polls: a ring is served by doorbells", guest_name(g));
 		return d;
+	}
 	log_error("%s: too many devices behind Socle rings", guest_name(g));
 	heap_free(d);
 	return NULL;
@@ -390,6 +407,7 @@ void pv_disk_destroy(struct pv_disk *d)
 {
 	if (!d)
 		return;
+	poller_remove(&d->poller);
 	pv_disk_reset(d);
 	later_destroy(&d->later);
 	heap_free(d);

@@ -18,7 +18,8 @@ struct pv_disk_setup {
 	/* The guest is to be notified. Any CPU. */
 	void (*event)(void *opaque, u32 number);
 	void *opaque;
-	struct sched_group *group; /* who pays for what is put off */
+	struct sched_group *group; /* who pays for what is put off, or polled */
+	bool polled;               /* by a CPU of poll.h, where there is one */
 };
 
 /* NULL, with the reason logged: no memory, no room on the bus. */

@@ -5,6 +5,7 @@
 
 #include "later.h"
 #include "list.h"
+#include "poll.h"
 #include "pv_disk.h"
 #include "pv_ring.h"
 #include "spinlock.h"
@@ -60,6 +61,7 @@ struct pv_disk {
 	u32 nr_free;                  /* slots */
 	u8 free_slots[PV_SLOTS];
 	u8 free_chunks; /* bits */
+	struct poller poller; /* polled where it has a CPU: then doorbells are not asked for */
 	struct pv_ring ring;
 	struct block_request now; /* without a slot */
 	struct piece now_piece;

@@ -71,7 +71,7 @@ static enum blk_look look(struct blk_lane *lane, struct blk_slot **out)
 	s->chain.room = BLK_SEGMENTS;
 	rc = virtq_pop(vq, &s->chain);
 	if (rc == 0)
-		return virtq_kicks_on(vq) ? LOOK_AGAIN : LOOK_EMPTY;
+		return !lane->blk->poller.cpu && virtq_kicks_on(vq) ? LOOK_AGAIN : LOOK_EMPTY;
 	if (rc < 0)
 		return LOOK_BROKEN;
 	lane->segments_tail += s->chain.nr_read + s->chain.nr_write;
@@ -155,6 +155,22 @@ static void kicked(struct virtio_pci *v, unsigned queue)
 static u64 go_on(void *opaque)
 {
 	return serve(opaque, false) ? 0 : LATER_NEVER;
+}
+
+/* What is left when a turn is over, the next round finds. */
+static bool poll(void *opaque)
+{
+	struct virtio_blk *b = opaque;
+	bool found = false;
+
+	for (unsigned i = 0; i < b->pci.nr_queues; i++) {
+		struct blk_lane *lane = &b->lane[i];
+		u16 before = lane->queue->vq.next_avail;
+
+		(void)serve(lane, false);
+		found |= lane->queue->vq.next_avail != before;
+	}
+	return found;
 }
 
 /* Any CPU; perhaps within serve_turn(), which then tells the driver of all at once. */
@@ -260,8 +276,12 @@ struct virtio_blk *virtio_blk_create(struct guest *g, struct pci_bus *bus, u8 de
 	b->pci.nr_queues = queues;
 	b->pci.packed = setup->packed;
 	config_init(b);
-	if (virtio_pci_add(&b->pci, g, bus, devfn) == 0)
+	if (virtio_pci_add(&b->pci, g, bus, devfn) == 0) {
+		b->poller = (struct poller){.poll = poll, .opaque = b, .group = setup->group};
+		if (setup->polled && poller_add(&b->poller))
+			log_warn("%s: no CPU polls: a virtio disk is served by doorbells", guest_name(g));
 		return b;
+	}
 	log_error("%s: no place for a virtio disk on the PCI bus", guest_name(g));
 	heap_free(b);
 	return NULL;
@@ -285,6 +305,7 @@ void virtio_blk_destroy(struct virtio_blk *b)
 {
 	if (!b)
 		return;
+	poller_remove(&b->poller);
 	wait_idle(b);
 	virtio_pci_remove(&b->pci);
 	heap_free(b);

@@ -20,7 +20,8 @@ struct virtio_blk_setup {
 	const char *id;            /* its first 20 characters are what GET_ID gives */
 	bool packed;               /* offer packed rings */
 	unsigned queues;           /* at least 1; what is more than VIRTIO_BLK_QUEUES_MAX does not count */
-	struct sched_group *group; /* who pays for what is put off */
+	struct sched_group *group; /* who pays for what is put off, or polled */
+	bool polled;               /* by a CPU of poll.h, where there is one */
 };
 
 /* NULL, with the reason logged: no memory, no room on the bus. */

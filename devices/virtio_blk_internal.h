@@ -3,6 +3,7 @@
 #pragma once
 
 #include "later.h"
+#include "poll.h"
 #include "virtio_blk.h"
 #include "virtio_pci.h"
 
@@ -56,6 +57,7 @@ struct blk_lane {
 struct virtio_blk {
 	struct virtio_pci pci;
 	struct virtio_queue queues[VIRTIO_BLK_QUEUES_MAX];
+	struct poller poller; /* polled where it has a CPU: then doorbells are not asked for */
 	struct block *disk;
 	char id[VIRTIO_BLK_ID_BYTES];
 	u8 config[60];

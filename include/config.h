@@ -43,6 +43,7 @@ struct config_socle {
 	enum on_idle on_idle;
 	enum config_sched sched;
 	int log_level;                  /* enum log_level */
+	unsigned poll;                  /* CPUs that poll rings */
 	char uplink[CONFIG_BRIDGE_MAX]; /* the bridge that has the machine's network card; "": none */
 };
 
@@ -62,6 +63,7 @@ struct config_disk {
 	u64 null_bytes;             /* 0: it is not of that kind */
 	struct config_phys phys;
 	bool read_only;
+	bool polled; /* its rings are looked at by CPUs that do nothing else */
 	enum disk_model model;
 };
 static inline bool config_disk_is_file(const struct config_disk *d)

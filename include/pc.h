@@ -42,6 +42,7 @@ struct pc_disk {
 	struct block *disk; /* outlives the PC */
 	const char *id;     /* its serial number */
 	enum disk_model model;
+	bool polled; /* by a CPU of poll.h, where there is one; its driver is asked for no doorbells */
 };
 
 #define PC_MAX_NICS 4

@@ -66,3 +66,6 @@ bool pv_ring_publish(struct pv_ring *r);
 /* Before Socle stops looking at the ring: the guest notifies from now on. True: there is a request already.
  */
 bool pv_ring_rest(struct pv_ring *r);
+/* Who looks at the ring without being told asks the guest once not to notify, in place of pv_ring_rest(): it
+ * does not in the next 2^32 requests. */
+void pv_ring_hush(struct pv_ring *r);

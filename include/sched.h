@@ -240,6 +240,10 @@ struct sched_cpu {
 
 	struct spinlock work_lock;
 	struct list work;
+
+	struct spinlock poll_lock; /* held over a round; see poll.h */
+	struct list pollers;
+	unsigned nr_pollers; /* atomic */
 };
 
 static inline void sched_before(u64 ticks)
@@ -271,7 +275,7 @@ void task_init(struct task *t, struct sched_group *group, void *stack_top, void 
 /* Before the memory of a task goes that has ended, or was never woken; or never made, then it is all zeros.
  */
 void task_destroy(struct task *t);
-/* The CPUs that may run it, by index. ERR_INVAL when none of them exists. */
+/* The CPUs that may run it, by index. ERR_INVAL when none of them runs tasks. */
 int task_set_affinity(struct task *t, u64 mask);
 /* Of a task that does not run, on the CPU that may hold its state: any CPU may take it from now on. */
 void task_detach(struct task *t);

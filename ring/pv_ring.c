@@ -170,3 +170,9 @@ bool pv_ring_rest(struct pv_ring *r)
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	return pv_ring_waiting(r) != 0;
 }
+
+/* An index that the producer has passed; see socle_ring_crossed(). */
+void pv_ring_hush(struct pv_ring *r)
+{
+	__atomic_store_n(&header(r)->request_event, r->request_consumer, __ATOMIC_RELAXED);
+}

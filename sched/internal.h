@@ -44,6 +44,8 @@ static inline struct sched_cpu *self(void)
 }
 
 /* ---- queue.c: run queues; who may run where ---- */
+extern u64 sched_polling; /* CPUs that poll and run no task; written before the others run */
+void poll_step(struct sched_cpu *s);
 extern u64 sched_online; /* CPUs whose scheduler's loop runs, by index; atomic */
 /* Locks the run queue that the task belongs to. */
 struct sched_cpu *task_lock(struct task *t);

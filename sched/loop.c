@@ -14,6 +14,7 @@ int sched_init(bool (*idle)(void))
 	list_init(&s->near);
 	s->far_from = ~(u64)0;
 	list_init(&s->work);
+	list_init(&s->pollers);
 	s->index = this_cpu()->index;
 	s->next_deadline = s->first_deadline = s->slice_end = NEVER;
 	sched_constants_init();
@@ -84,10 +85,21 @@ struct task *sched_next(struct sched_cpu *s)
 	return queue_take(s);
 }
 
+__attribute__((noreturn)) static void run_polling(struct sched_cpu *s)
+{
+	for (;;) {
+		timers_serve(s);
+		work_run(s);
+		poll_step(s);
+	}
+}
+
 void sched_run(void)
 {
 	struct sched_cpu *s = self();
 	s->index = this_cpu()->index; /* it may have changed while CPUs were left out */
+	if (sched_polling & BIT(s->index))
+		run_polling(s);
 	__atomic_fetch_or(&sched_online, BIT(s->index), __ATOMIC_RELEASE);
 	if (!s->index)
 		rebase_start();

@@ -85,7 +85,7 @@ void task_detach(struct task *t)
 int task_set_affinity(struct task *t, u64 mask)
 {
 	u64 existing = cpu_count() < 64 ? BIT(cpu_count()) - 1 : ~(u64)0;
-	if (!(mask & existing))
+	if (!(mask & existing & ~sched_polling))
 		return ERR_INVAL;
 	struct sched_cpu *s = task_lock(t);
 	__atomic_store_n(&t->affinity, mask, __ATOMIC_RELAXED);

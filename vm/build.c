@@ -43,7 +43,8 @@ static int build_devices(struct vm *vm, u64 low, u64 high)
 	for (unsigned i = 0; i < CONFIG_MAX_DISKS; i++)
 		if (vm->config->disks[i].path[0])
 			cfg.disks[cfg.nr_disks++] =
-			    (struct pc_disk){&vm->disks[i].port.block, ids[i], vm->config->disks[i].model};
+			    (struct pc_disk){&vm->disks[i].port.block, ids[i], vm->config->disks[i].model,
+					     vm->config->disks[i].polled};
 	int rc = vm_open_nets(vm, &cfg);
 	if (rc)
 		return rc;

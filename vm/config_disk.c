@@ -29,6 +29,8 @@ static bool set_word(struct config_disk *d, struct span word)
 		d->read_only = true;
 	else if (span_equal_nocase(word, "rw"))
 		d->read_only = false;
+	else if (span_equal_nocase(word, "polled"))
+		d->polled = true;
 	else
 		return set_model(d, word);
 	return true;
@@ -88,15 +90,35 @@ static int check_use(void *opaque, const struct config_vm *vm, const char *key, 
 			   path, key, vm->name);
 }
 
+static int check_polled(struct config_parser *p, const struct config_vm *vm, unsigned i, const char *key)
+{
+	const struct config *c = p->config->outer ? p->config->outer : p->config;
+	enum disk_model model = vm->disks[i].model;
+
+	if (!vm->disks[i].polled)
+		return 0;
+	p->line = config_key_line(vm, key);
+	if (model == DISK_IDE || model == DISK_PIO)
+		return config_fail(p, key, "%s has no ring: polled expected split, packed or socle",
+				   config_disk_word(model));
+	if (!c->socle.poll)
+		return config_fail(p, key, "no CPU polls: polled needs poll = 1, or more, in [socle]");
+	return 0;
+}
+
 static int check_disk(struct config_parser *p, const struct config_vm *vm, unsigned i)
 {
 	const char key[] = {'d', 'i', 's', 'k', (char)('1' + i), 0};
 	struct use u = {p, vm, &vm->disks[i], key};
+	int err;
 
 	if (vm->disks[i].path[0] && vm->disks[i].model == DISK_SOCLE && !vm->hypervisor_cpuid) {
 		p->line = config_key_line(vm, key);
 		return config_fail(p, key, "socle needs hypervisor = on: the disk is reached by VMCALL");
 	}
+	err = check_polled(p, vm, i, key);
+	if (err)
+		return err;
 	if (!vm->disks[i].path[0] || vm->disks[i].read_only || vm->disks[i].null_bytes)
 		return 0; /* it is not written to, or keeps nothing */
 	if (vm->count > 1) {

@@ -211,6 +211,7 @@ static const struct word words_event[] = {
 static const struct word words_sched[] = {
     {"bvt", CONFIG_SCHED_BVT}, {"credit", CONFIG_SCHED_CREDIT}, {"rr", CONFIG_SCHED_RR}, {NULL, 0}};
 static const struct config_range range_count = {1, CONFIG_MAX_VMS};
+static const struct config_range range_poll = {0, 63};
 /* The same ranges as sched_set()'s. */
 static const struct config_range range_weight = {1, 65535}, range_cap = {0, 6400}, range_warp = {0, 1000000};
 
@@ -219,7 +220,9 @@ static const struct config_range range_weight = {1, 65535}, range_cap = {0, 6400
 #define EXPECT_BOOL "on or off"
 #define EXPECT_PATH "a path from the root of the boot volume, for example boot/vmlinuz"
 
-#define EXPECT_DISK "PATH, phys:DISK or null:SIZE[, ro or rw][, split, packed, ide, pio or socle]"
+#define EXPECT_DISK                                                                                          \
+	"PATH, phys:DISK or null:SIZE[, ro or rw][, split, packed, ide, pio or socle][, "                    \
+	"polled]"
 #define EXPECT_NET                                                                                           \
 	"bridge=NAME, model=split, packed, e1000 or socle, mac=XX:XX:XX:XX:XX:XX, rate=10Mb/s, "             \
 	"spoof=yes or no"
@@ -235,6 +238,7 @@ static const struct config_key socle_keys[] = {
     {"on_idle", "poweroff or wait", set_word, words_on_idle, SOCLE(on_idle)},
     {"sched", "bvt, credit or rr", set_word, words_sched, SOCLE(sched)},
     {"log_level", "error, warn, info or debug", set_word, words_log_level, SOCLE(log_level)},
+    {"poll", "a number of CPUs, 0 to 63", config_set_range, &range_poll, SOCLE(poll)},
     {"uplink", "the name of a bridge", config_set_uplink, SOCLE(uplink)},
 };
 
@@ -287,7 +291,7 @@ _Static_assert(ARRAY_SIZE(vm_keys) <= CONFIG_MAX_KEYS, "lines[] too short");
 
 const struct config_key_table config_socle_keys = {
     socle_keys, ARRAY_SIZE(socle_keys), "the [socle] section",
-    "vid tpr_shadow vpid preemption_timer ept_1g ept_ad on_idle sched log_level uplink"};
+    "vid tpr_shadow vpid preemption_timer ept_1g ept_ad on_idle sched log_level poll uplink"};
 const struct config_key_table config_vm_keys = {
     vm_keys, ARRAY_SIZE(vm_keys), "a [vm NAME] section",
     "count vcpus memory pages kernel initrd module diskN cmdline console rng autostart testdev hypervisor "

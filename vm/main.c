@@ -2,6 +2,7 @@
 /* Socle from its first C function to the scheduler's loop: a list of named steps. */
 #include "host.h"
 #include "log.h"
+#include "poll.h"
 #include "tenant.h"
 #include "vm.h"
 
@@ -50,6 +51,19 @@ static void start_guests(const struct boot_info *bi)
 	vm_check_idle();
 }
 
+/* The last CPUs, which guests do without. */
+static void select_polling(void)
+{
+	unsigned wanted = vm_host.config.socle.poll, n = sched_poll_cpus(wanted);
+
+	if (n < wanted)
+		log_error("poll: %u CPUs to poll, but the machine has %u: expected at most %u; %u poll",
+			  wanted, cpu_count(), cpu_count() - 1, n);
+	else if (n)
+		log_info("CPU %u%s poll%s rings and run%s no guests", cpu_count() - n,
+			 n > 1 ? " and higher" : "", n > 1 ? "" : "s", n > 1 ? "" : "s");
+}
+
 static void select_policy(void)
 {
 	static const char *const names[] = {
@@ -78,6 +92,7 @@ void socle_main(const struct boot_info *bi)
 	log_info("Socle: %u CPU%s, %lu MiB free", cpu_count(), cpu_count() == 1 ? "" : "s",
 		 page_count_free() >> 8);
 	select_policy();
+	select_polling();
 	vm_console_init();
 	start_guests(bi);
 	cpu_run_others(sched_run);

@@ -3,6 +3,7 @@
 #include "host.h"
 #include "json.h"
 #include "monitor.h"
+#include "poll.h"
 
 static const char *const parameters[] = {"weight", "cap", "warp", "warp_limit", "unwarp"};
 
@@ -133,7 +134,7 @@ void command_vcpu_pin(struct call *c)
 	}
 	if (!cpus_parse(c->words[2], &mask)) {
 		monitor_error(c, "\"%.40s\": expected all, or CPUs from 0 to %u, as in 0,2-3", c->words[2],
-			      cpu_count() - 1);
+			      sched_guest_cpus() - 1);
 		return;
 	}
 	for (unsigned i = 0; i < g->nr_vcpus; i++)

@@ -7,6 +7,7 @@
 #include "log.h"
 #include "monitor.h"
 #include "policy.h"
+#include "poll.h"
 #include "tenant.h"
 
 struct vm_host vm_host;
@@ -172,8 +173,8 @@ static int vm_set_scheduling(struct vm *vm)
 		}
 	for (unsigned i = 0; i < vm->guest.nr_vcpus; i++)
 		if (task_set_affinity(&vm->guest.vcpus[i]->task, c->pin)) {
-			log_error("%s: pin: none of these CPUs exists; expected some of 0 to %u", vm->name,
-				  cpu_count() - 1);
+			log_error("%s: pin: none of these CPUs runs guests; expected some of 0 to %u",
+				  vm->name, sched_guest_cpus() - 1);
 			return ERR_INVAL;
 		}
 	return 0;

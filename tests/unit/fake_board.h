@@ -325,8 +325,8 @@ static inline struct pc *board_create(bool testdev)
 	    .opaque = &board,
 	};
 	while (cfg.nr_disks < PC_MAX_DISKS && board.disks[cfg.nr_disks]) {
-		cfg.disks[cfg.nr_disks] =
-		    (struct pc_disk){board.disks[cfg.nr_disks], "id", board.models[cfg.nr_disks]};
+		cfg.disks[cfg.nr_disks] = (struct pc_disk){
+		    .disk = board.disks[cfg.nr_disks], .id = "id", .model = board.models[cfg.nr_disks]};
 		cfg.nr_disks++;
 	}
 	return pc_create(BOARD_GUEST, &cfg);

@@ -89,7 +89,8 @@ static inline void open_ring(void)
 
 static inline void pv_board(struct block *disk)
 {
-	const struct pv_disk_setup setup = {.disk = disk, .id = "disk1", .event = event, .opaque = &bus};
+	const struct pv_disk_setup setup = {
+	    .disk = disk, .id = "disk1", .event = event, .opaque = &bus, .polled = shim_polling};
 
 	ram_init();
 	memset(&bus, 0, sizeof(bus));

@@ -12,6 +12,7 @@
 #include "include/fake_cpu.h"
 #include "log.h"
 #include "nic.h"
+#include "poll.h"
 
 #define WEAK __attribute__((weak))
 
@@ -22,6 +23,8 @@ int shim_quiet = 1;
 long shim_pages_in_use;
 long shim_fail_after = -1;
 unsigned shim_polls;
+struct poller *shim_poller;
+int shim_polling;
 
 u64 fake_vmcs[FAKE_VMCS_FIELDS];
 u32 fake_vmcs_reads[FAKE_VMCS_FIELDS];
@@ -277,4 +280,19 @@ WEAK void nic_flush(void)
 WEAK void nic_give_back(unsigned slot)
 {
 	(void)slot;
+}
+
+WEAK int poller_add(struct poller *p)
+{
+	if (!shim_polling)
+		return ERR_NOENT;
+	p->cpu = (struct sched_cpu *)&shim_poller; /* some CPU's */
+	shim_poller = p;
+	return 0;
+}
+
+WEAK void poller_remove(struct poller *p)
+{
+	p->cpu = NULL;
+	shim_poller = NULL;
 }

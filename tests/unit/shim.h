@@ -3,6 +3,7 @@
  * function itself; those here are weak. */
 #pragma once
 
+#include "poll.h"
 #include "types.h"
 
 extern u64 shim_tsc;            /* tsc_now() */
@@ -12,3 +13,6 @@ extern int shim_quiet;         /* 1: do not print log lines */
 extern long shim_pages_in_use; /* page_alloc() minus page_free(), 4 KiB units */
 extern unsigned shim_polls;    /* calls of cpu_poll_interrupts() */
 extern long shim_fail_after;   /* >= 0: page_alloc() fails after that many calls */
+/* What poller_add() was given last, until it is removed; there is no CPU for it unless shim_polling. */
+extern struct poller *shim_poller;
+extern int shim_polling;

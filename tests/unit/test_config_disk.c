@@ -40,7 +40,7 @@ static void words(void **state)
 	       "socle needs hypervisor = on");
 	refuse(VM_HEAD "disk1 =\n", 4, "disk1",
 	       "value missing: expected PATH, phys:DISK or null:SIZE[, ro or rw][, split, packed, ide, pio "
-	       "or socle]");
+	       "or socle][, polled]");
 	refuse(VM_HEAD "disk1 = , ro\n", 4, "disk1", "empty path");
 	refuse(VM_HEAD "disk1 = d,\nmemory=1\n", 5, "memory", "duplicate");
 	refuse(VM_HEAD "disk3 = d, r\n", 4, "disk3",
@@ -50,6 +50,24 @@ static void words(void **state)
 	refuse(VM_HEAD "disk0 = d\n", 4, "disk0", "did you mean \"disk1\"?");
 	refuse(VM_HEAD "disk5 = d\n", 4, "disk5", "did you mean");
 	refuse(VM_HEAD "disk1 = a*b, ro\n", 4, "disk1", "character 2 cannot stand in a path");
+}
+
+/* Rings that a CPU polls: there has to be one, and a ring. */
+static void polled(void **state)
+{
+	(void)state;
+	accept("[socle]\npoll = 2\n" VM_HEAD
+	       "disk1 = d, polled\ndisk2 = null:4M, socle, Polled\ndisk3 = e\n");
+	assert_int_equal(c.socle.poll, 2);
+	assert_true(c.vms[0].disks[0].polled);
+	assert_true(c.vms[0].disks[1].polled);
+	assert_false(c.vms[0].disks[2].polled);
+	refuse(VM_HEAD "disk1 = d, polled\n", 4, "disk1", "no CPU polls: polled needs poll = 1");
+	refuse("[socle]\npoll = 0\n" VM_HEAD "disk1 = d, polled\n", 6, "disk1", "no CPU polls");
+	refuse("[socle]\npoll = 1\n" VM_HEAD "disk1 = d, polled, ide\n", 6, "disk1",
+	       "ide has no ring: polled expected split, packed or socle");
+	refuse("[socle]\npoll = 64\n" VM_HEAD, 2, "poll", "expected a number of CPUs, 0 to 63");
+	refuse("[socle]\npoll = some\n" VM_HEAD, 2, "poll", "expected a number of CPUs, 0 to 63");
 }
 
 static void whose_it_is(void **state)
@@ -188,8 +206,8 @@ static void phys_whose(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(words),      cmocka_unit_test(whose_it_is), cmocka_unit_test(null_disks),
-	    cmocka_unit_test(phys_disks), cmocka_unit_test(phys_whose),
+	    cmocka_unit_test(words),      cmocka_unit_test(polled),     cmocka_unit_test(whose_it_is),
+	    cmocka_unit_test(null_disks), cmocka_unit_test(phys_disks), cmocka_unit_test(phys_whose),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

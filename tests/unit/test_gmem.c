@@ -382,7 +382,6 @@ static void test_tlb_large(void **state)
 	assert_ptr_equal(gmem_tlb_ptr(&mem, &tlb, HIGH + 0x1ff000, 4096), p - 0x3ff8 + 0x1ff000);
 	assert_ptr_equal(gmem_tlb_ptr(&mem, &tlb, HIGH + 0x100001, 1), p - 0x3ff8 + 0x100001);
 	assert_null(gmem_tlb_ptr(&mem, &tlb, HIGH + 0x55ff9, 8));
-	assert_null(gmem_tlb_ptr(&mem, &tlb, HIGH + 0x55000, 0));
 	assert_null(gmem_tlb_ptr(&mem, &tlb, HIGH + 0x55000, 4097));
 	assert_int_equal(gmem_tlb_span(&mem, &tlb, HIGH + 0x1001, GMEM_LARGE, &q), GMEM_LARGE - 0x1001);
 	/* Another one in the same place, and back. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The disk behind a Socle ring where the block device does everything at once: the same answers as on the way
- * that waits (M71, M80), and what does not fit that way goes the other (M67). */
+ * that waits (M71, M80), also where a CPU polls (M84), and what does not fit that way goes the other (M67).
+ */
 #include "block_queue.h"
 #include "pv_disk_board.h"
 
@@ -164,12 +165,52 @@ static void turns_end(void **state)
 	off();
 }
 
+/* A ring that is polled wants no doorbell, however many requests there are, and bears those that come. */
+static void polled(void **state)
+{
+	unsigned rung = 0, seen = 0;
+
+	(void)state;
+	shim_polling = 1;
+	board(0);
+	assert_non_null(shim_poller);
+	assert_false(shim_poller->poll(shim_poller->opaque));
+	for (unsigned round = 0; round < 1000; round++) {
+		for (unsigned i = 0; i <= round % RING_SIZE; i++)
+			put(SOCLE_RING_WRITE, 0, i, 512, FROM);
+		rung += socle_driver_push(&driver) != 0;
+		(void)socle_driver_arm(&driver, 1);
+		seen = events;
+		assert_true(shim_poller->poll(shim_poller->opaque));
+		assert_int_equal(events, seen + 1);
+		for (unsigned i = 0; i <= round % RING_SIZE; i++)
+			assert_int_equal(get(NULL), 0);
+		assert_false(shim_poller->poll(shim_poller->opaque));
+		assert_false(timer_poll());
+	}
+	assert_int_equal(rung, 0);
+	put(SOCLE_RING_READ, 0, 0, 512, TO);
+	(void)socle_driver_push(&driver);
+	assert_int_equal(pv_doorbell(&bus, 0, 0), 0);
+	assert_int_equal(get(NULL), 0);
+	assert_int_equal(pv_close(&bus, 0, 0), 0);
+	assert_false(shim_poller->poll(shim_poller->opaque));
+	open_ring();
+	put(SOCLE_RING_READ, 0, 0, 512, TO);
+	assert_false(socle_driver_push(&driver));
+	assert_true(shim_poller->poll(shim_poller->opaque));
+	assert_int_equal(get(NULL), 0);
+	off();
+	assert_null(shim_poller);
+	shim_polling = 0;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(there_and_back),   cmocka_unit_test(wrong_ones),
 	    cmocka_unit_test(the_medium_fails), cmocka_unit_test(barriers_hold),
-	    cmocka_unit_test(turns_end),
+	    cmocka_unit_test(turns_end),        cmocka_unit_test(polled),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -111,6 +111,42 @@ static void none_waits_for_another(void **state)
 	}
 }
 
+/* By a CPU that polls: all queues, and after the first requests the drivers have nothing to tell of. */
+static void polled(void **state)
+{
+	struct device_meters m;
+	u16 back;
+
+	(void)state;
+	shim_polling = 1;
+	for (unsigned l = 0; l < 2; l++) {
+		unsigned rung = 0;
+
+		board_queues = NR;
+		create(0, l);
+		assert_non_null(shim_poller);
+		assert_false(shim_poller->poll(shim_poller->opaque));
+		begin(layout(l) | F_MQ | VIRTIO_F_EVENT_IDX);
+		for (unsigned round = 0; round < 300; round++) {
+			unsigned q = round % NR;
+			u16 id = add_to(q, q, IN, 10 + q);
+
+			rung += driver_kick(&drivers[q]);
+			assert_true(shim_poller->poll(shim_poller->opaque));
+			assert_true(used_of(q, &back));
+			assert_int_equal(back, id);
+			assert_int_equal(answer(q), 0);
+			assert_false(shim_poller->poll(shim_poller->opaque));
+		}
+		assert_in_range(rung, 0, NR);
+		virtio_blk_meters(blk, &m);
+		assert_int_equal(m.doorbells, 0);
+		destroy();
+		assert_null(shim_poller);
+	}
+	shim_polling = 0;
+}
+
 /* Two queues at once, completions in any order: each of them in its own queue. */
 static void in_flight_on_all(void **state)
 {
@@ -194,6 +230,7 @@ int main(void)
 	    cmocka_unit_test(none_waits_for_another),
 	    cmocka_unit_test(in_flight_on_all),
 	    cmocka_unit_test(reset_waits_for_all),
+	    cmocka_unit_test(polled),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

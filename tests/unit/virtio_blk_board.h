@@ -63,7 +63,7 @@ static inline void let_go(unsigned i)
 static inline void create(u32 disk_flags, bool packed)
 {
 	const struct virtio_blk_setup setup = {
-	    .disk = &slow, .id = "disk1", .packed = packed, .queues = board_queues};
+	    .disk = &slow, .id = "disk1", .packed = packed, .queues = board_queues, .polled = shim_polling};
 
 	shim_tsc = 1000;
 	hold = false;
