@@ -77,8 +77,7 @@ static bool at_once(struct pv_disk *d, const struct socle_request *request)
 	bool read = request->operation == SOCLE_RING_READ;
 	enum block_status status;
 
-	if (unlikely(request->operation - SOCLE_RING_READ > 1u || request->flags || request->nr_segments ||
-		     d->canceled))
+	if (unlikely(request->operation - SOCLE_RING_READ > 1u || request->flags || request->nr_segments))
 		return false;
 	if (unlikely(gmem_pin(d->mem, &d->ring.tlb, request->address, request->length, read,
 			      (void **)&d->now_piece.base)))
@@ -106,7 +105,7 @@ static enum pv_look take(struct pv_disk *d, struct block_request **out, u32 *n)
 	for (;; ++*n) {
 		if (!pv_ring_next(&d->ring, &request))
 			return !d->poller.cpu && pv_ring_rest(&d->ring) ? LOOK_AGAIN : LOOK_NOTHING;
-		if (!at_once(d, &request))
+		if (unlikely(d->canceled) || !at_once(d, &request))
 			break;
 		if (*n >= TURN_REQUESTS)
 			return LOOK_AGAIN;

@@ -60,7 +60,7 @@ struct pv_disk {
 	u64 suppressed;               /* likewise, by rings before this one */
 	u32 nr_free;                  /* slots */
 	u8 free_slots[PV_SLOTS];
-	u8 free_chunks; /* bits */
+	u8 free_chunks;       /* bits */
 	struct poller poller; /* polled where it has a CPU: then doorbells are not asked for */
 	struct pv_ring ring;
 	struct block_request now; /* without a slot */

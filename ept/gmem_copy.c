@@ -166,9 +166,11 @@ static void *tlb_walk(struct gmem *m, struct gmem_tlb *t, gpa_t gpa, size_t n, u
 	}
 	if (!p)
 		return NULL;
-	if (size >= GMEM_LARGE)
+	if (size >= GMEM_LARGE) {
 		t->large[gpa / GMEM_LARGE % GMEM_TLB_LARGE] =
 		    (struct gmem_tlb_entry){ALIGN_DOWN(gpa, GMEM_LARGE), p - gpa % GMEM_LARGE};
+		t->writable &= ~GMEM_TLB_LARGE_BIT(gpa);
+	}
 	return tlb_enter(t, gpa, p);
 }
 

@@ -21,11 +21,41 @@ static void count_up(u32 *count)
 	}
 }
 
+/* A page that was pinned before. NULL: it is none. */
+static inline void *pin_known(struct gmem *m, const struct gmem_tlb *t, gpa_t gpa, size_t n, bool to_guest)
+{
+	u32 i = (gpa >> PAGE_SHIFT) % GMEM_TLB_ENTRIES, *count;
+	u64 offset = gpa ^ t->entry[i].page;
+	u8 *p;
+
+	if (n - 1 >= PAGE_SIZE || offset > PAGE_SIZE - n || (to_guest && !(t->writable >> i & 1)))
+		return NULL;
+	p = t->entry[i].host + offset;
+	count = gmem_pin_count(m, p);
+	if (likely(!(__atomic_fetch_add(count, 1, __ATOMIC_SEQ_CST) & GMEM_FROZEN) &&
+		   t->gen == __atomic_load_n(&m->ept->flush_gen, __ATOMIC_SEQ_CST)))
+		return p;
+	__atomic_fetch_sub(count, 1, __ATOMIC_RELEASE);
+	return NULL;
+}
+
+/* What is written to once may be everywhere in its page, of whatever size: a slot has whole ones. */
+static void note_writable(struct gmem_tlb *t, gpa_t gpa)
+{
+	t->writable |= (u32)BIT((gpa >> PAGE_SHIFT) % GMEM_TLB_ENTRIES);
+	if ((gpa ^ t->large[gpa / GMEM_LARGE % GMEM_TLB_LARGE].page) < GMEM_LARGE)
+		t->writable |= GMEM_TLB_LARGE_BIT(gpa);
+}
+
 /* The page's place in the quota is taken. */
 int gmem_pin_slowly(struct gmem *m, struct gmem_tlb *t, gpa_t gpa, size_t n, bool to_guest, void **host)
 {
-	int rc = to_guest && gmem_check(m, gpa, n, 1) ? ERR_FAULT : 0;
+	int rc;
 
+	*host = pin_known(m, t, gpa, n, to_guest);
+	if (likely(*host))
+		return 0;
+	rc = to_guest && gmem_check(m, gpa, n, 1) ? ERR_FAULT : 0;
 	for (unsigned i = 0; i < PIN_TRIES && !rc; i++) {
 		void *p = gmem_tlb_ptr(m, t, gpa, n);
 
@@ -35,7 +65,8 @@ int gmem_pin_slowly(struct gmem *m, struct gmem_tlb *t, gpa_t gpa, size_t n, boo
 		}
 		count_up(gmem_pin_count(m, p));
 		if (t->gen == __atomic_load_n(&m->ept->flush_gen, __ATOMIC_SEQ_CST)) {
-			t->writable |= (u32)to_guest << (gpa >> PAGE_SHIFT) % GMEM_TLB_ENTRIES;
+			if (to_guest)
+				note_writable(t, gpa);
 			*host = p;
 			return 0;
 		}

@@ -84,8 +84,11 @@ struct gmem_tlb {
 		gpa_t page; /* page base; of an empty one a page that does not belong there */
 		u8 *host;
 	} entry[GMEM_TLB_ENTRIES], large[GMEM_TLB_LARGE];
-	u32 writable; /* bit n: the guest may write itself where entry n is; 0 where nobody has asked */
+	/* Bit n: the guest may write itself where entry n is; 0 where nobody has asked. Behind them those of
+	 * large[]. */
+	u32 writable;
 };
+#define GMEM_TLB_LARGE_BIT(gpa) ((u32)BIT(GMEM_TLB_ENTRIES + (gpa) / GMEM_LARGE % GMEM_TLB_LARGE))
 
 void gmem_tlb_reset(struct gmem_tlb *t);
 void *gmem_tlb_fill(struct gmem *m, struct gmem_tlb *t, gpa_t gpa, size_t n); /* the slow half */
@@ -136,22 +139,22 @@ int gmem_pin_slowly(struct gmem *m, struct gmem_tlb *t, gpa_t gpa, size_t n, boo
 static inline int gmem_pin(struct gmem *m, struct gmem_tlb *t, gpa_t gpa, size_t n, bool to_guest,
 			   void **host)
 {
-	u32 i = (gpa >> PAGE_SHIFT) % GMEM_TLB_ENTRIES, *count;
-	const struct gmem_tlb_entry *e = &t->entry[i];
-	u64 offset = gpa ^ e->page;
+	const struct gmem_tlb_entry *large = &t->large[gpa / GMEM_LARGE % GMEM_TLB_LARGE];
+	u64 offset = gpa ^ large->page;
+	u32 *count;
 
 	if (unlikely(__atomic_add_fetch(&m->pinned_pages, 1, __ATOMIC_RELAXED) > m->pinned_limit)) {
 		__atomic_fetch_sub(&m->pinned_pages, 1, __ATOMIC_RELAXED);
 		return ERR_AGAIN;
 	}
-	if (unlikely(n - 1 >= PAGE_SIZE || offset > PAGE_SIZE - n || (to_guest && !(t->writable >> i & 1))))
+	if (unlikely(offset >= GMEM_LARGE || n - 1 >= PAGE_SIZE - gpa % PAGE_SIZE ||
+		     (to_guest && !(t->writable & GMEM_TLB_LARGE_BIT(gpa)))))
 		return gmem_pin_slowly(m, t, gpa, n, to_guest, host);
-	count = gmem_pin_count(m, e->host);
+	*host = large->host + offset;
+	count = gmem_pin_count(m, *host);
 	if (likely(!(__atomic_fetch_add(count, 1, __ATOMIC_SEQ_CST) & GMEM_FROZEN) &&
-		   t->gen == __atomic_load_n(&m->ept->flush_gen, __ATOMIC_SEQ_CST))) {
-		*host = e->host + offset;
+		   t->gen == __atomic_load_n(&m->ept->flush_gen, __ATOMIC_SEQ_CST)))
 		return 0;
-	}
 	__atomic_fetch_sub(count, 1, __ATOMIC_RELEASE);
 	return gmem_pin_slowly(m, t, gpa, n, to_guest, host);
 }

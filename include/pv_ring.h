@@ -36,10 +36,6 @@ void pv_ring_fini(struct pv_ring *r);
 /* Requests that the guest has shown and that were not read; 0 when the ring is broken, or breaks now. */
 u32 pv_ring_waiting(struct pv_ring *r);
 
-/* The next request: 1 and a copy, whose id is valid and in use from now on; 0: there is none, or the ring is
- * broken. The other fields are as the guest wrote them. */
-int pv_ring_next(struct pv_ring *r, struct socle_request *request);
-
 /* Where the data of the request is: up to max pieces, none across a page, all pinned until pv_ring_unpin().
  * to_guest: Socle is going to write there. The number of pieces; else nothing is pinned: ERR_FAULT: not in
  * RAM (that the guest may write); ERR_INVAL: lengths that do not add up, or 0; ERR_TOOLONG: more segments or
@@ -52,9 +48,63 @@ static inline void pv_ring_unpin(struct pv_ring *r, const struct piece *pieces, 
 		gmem_unpin(r->mem, pieces[i].base);
 }
 
+#define PV_SLOT_SIZE 32
+
+/* For the two sides of this file. Never across a page: offset is a multiple of 128. */
+static inline void *pv_ring_slot(const struct pv_ring *r, u32 index)
+{
+	u32 at = r->first + (index & r->mask) * PV_SLOT_SIZE;
+
+	return r->page[at / PAGE_SIZE] + at % PAGE_SIZE;
+}
+
+/* The next request: 1 and a copy, whose id is valid and in use from now on; 0: there is none, or the ring is
+ * broken. The other fields are as the guest wrote them. */
+void pv_ring_bad_id(struct pv_ring *r); /* the slow part of the next one */
+static inline int pv_ring_next(struct pv_ring *r, struct socle_request *request)
+{
+	const volatile u64 *from;
+	u64 *to = (u64 *)request;
+
+	if (r->request_consumer == r->request_seen && pv_ring_waiting(r) == 0)
+		return 0;
+	/* Word by word: the one read of each; what follows looks at the copy. */
+	from = pv_ring_slot(r, r->request_consumer);
+	to[0] = from[0];
+	to[1] = from[1];
+	to[2] = from[2];
+	to[3] = from[3];
+	if (unlikely(request->id >= r->size || r->in_use[request->id])) {
+		pv_ring_bad_id(r);
+		return 0;
+	}
+	r->in_use[request->id] = true;
+	r->request_consumer++;
+	r->requests++;
+	return 1;
+}
+
 /* Answers; the id is free then. The guest sees it after pv_ring_publish(). ERR_INVAL: the id is not in use;
  * ERR_FAULT: the ring is broken. */
-int pv_ring_respond_flags(struct pv_ring *r, u32 id, int status, u32 length, u32 flags);
+static inline int pv_ring_respond_flags(struct pv_ring *r, u32 id, int status, u32 length, u32 flags)
+{
+	u64 *to;
+
+	if (unlikely(id >= r->size || !r->in_use[id]))
+		return ERR_INVAL;
+	if (unlikely(r->broken))
+		return ERR_FAULT;
+	/* A struct socle_response. */
+	to = pv_ring_slot(r, r->response_producer);
+	to[0] = id | (u64)(u32)status << 32;
+	to[1] = length | (u64)flags << 32;
+	to[2] = to[3] = 0;
+	r->in_use[id] = false;
+	r->response_producer++;
+	r->responses++;
+	return 0;
+}
+
 static inline int pv_ring_respond(struct pv_ring *r, u32 id, int status, u32 length)
 {
 	return pv_ring_respond_flags(r, id, status, length, 0);

@@ -12,9 +12,9 @@ static inline void block_meter(u64 *figure, u64 more)
 	__atomic_fetch_add(figure, more, __ATOMIC_RELAXED);
 }
 
-/* With or without the lock. */
-static inline void block_count(struct block_meters *m, const struct block_request *r,
-			       enum block_status status, u64 ticks)
+/* With or without the lock; what has no flags. */
+static inline void block_count_plain(struct block_meters *m, const struct block_request *r,
+				     enum block_status status, u64 ticks)
 {
 	block_meter(&m->ticks, ticks);
 	if (unlikely(status != BLOCK_OK)) {
@@ -25,7 +25,13 @@ static inline void block_count(struct block_meters *m, const struct block_reques
 	if (r->op <= BLOCK_WRITE)
 		block_meter(r->op == BLOCK_READ ? &m->bytes_read : &m->bytes_written,
 			    (u64)r->count * BLOCK_SECTOR);
-	if (unlikely(r->flags & BLOCK_BARRIER))
+}
+
+static inline void block_count(struct block_meters *m, const struct block_request *r,
+			       enum block_status status, u64 ticks)
+{
+	block_count_plain(m, r, status, ticks);
+	if (unlikely(r->flags & BLOCK_BARRIER && status == BLOCK_OK))
 		block_meter(&m->barriers, 1);
 }
 

@@ -9,8 +9,6 @@ _Static_assert(offsetof(struct socle_response, status) == 4 && offsetof(struct s
 	       "see pv_ring_respond()");
 _Static_assert(sizeof(struct socle_segment) == 16, "ABI");
 
-#define SLOT_SIZE 32
-
 static void *reach(const struct pv_ring *r, u32 at)
 {
 	at += r->offset;
@@ -20,14 +18,6 @@ static void *reach(const struct pv_ring *r, u32 at)
 static struct socle_ring *header(const struct pv_ring *r)
 {
 	return reach(r, 0);
-}
-
-/* Never across a page: offset is a multiple of 128. */
-static inline void *slot(const struct pv_ring *r, u32 index)
-{
-	u32 at = r->first + (index & r->mask) * SLOT_SIZE;
-
-	return r->page[at / PAGE_SIZE] + at % PAGE_SIZE;
 }
 
 static void set_broken(struct pv_ring *r, u32 why)
@@ -44,7 +34,7 @@ int pv_ring_init(struct pv_ring *r, struct gmem *mem, gpa_t base, u64 size)
 
 	if (size == 0 || size > SOCLE_RING_MAX || size & (size - 1) || !IS_ALIGNED(base, 128))
 		return ERR_INVAL;
-	end = base + sizeof(struct socle_ring) + size * SLOT_SIZE;
+	end = base + sizeof(struct socle_ring) + size * PV_SLOT_SIZE;
 	if (end < base)
 		return ERR_INVAL;
 	memset(r, 0, sizeof(*r));
@@ -95,50 +85,9 @@ u32 pv_ring_waiting(struct pv_ring *r)
 	return 0;
 }
 
-/* Word by word: the one read of each; what follows looks at the copy. */
-static void copy_slot(void *to, const void *from)
+void pv_ring_bad_id(struct pv_ring *r)
 {
-	volatile const u64 *f = from;
-	u64 *t = to;
-
-	t[0] = f[0];
-	t[1] = f[1];
-	t[2] = f[2];
-	t[3] = f[3];
-}
-
-int pv_ring_next(struct pv_ring *r, struct socle_request *request)
-{
-	if (r->request_consumer == r->request_seen && pv_ring_waiting(r) == 0)
-		return 0;
-	copy_slot(request, slot(r, r->request_consumer));
-	if (unlikely(request->id >= r->size || r->in_use[request->id])) {
-		set_broken(r, SOCLE_RING_BROKEN_ID);
-		return 0;
-	}
-	r->in_use[request->id] = true;
-	r->request_consumer++;
-	r->requests++;
-	return 1;
-}
-
-int pv_ring_respond_flags(struct pv_ring *r, u32 id, int status, u32 length, u32 flags)
-{
-	u64 *to;
-
-	if (unlikely(id >= r->size || !r->in_use[id]))
-		return ERR_INVAL;
-	if (unlikely(r->broken))
-		return ERR_FAULT;
-	/* A struct socle_response. */
-	to = slot(r, r->response_producer);
-	to[0] = id | (u64)(u32)status << 32;
-	to[1] = length | (u64)flags << 32;
-	to[2] = to[3] = 0;
-	r->in_use[id] = false;
-	r->response_producer++;
-	r->responses++;
-	return 0;
+	set_broken(r, SOCLE_RING_BROKEN_ID);
 }
 
 bool pv_ring_publish(struct pv_ring *r)

@@ -5,8 +5,6 @@
 
 #include "internal.h"
 
-u64 sched_polling;
-
 unsigned sched_poll_cpus(unsigned wanted)
 {
 	unsigned n = MIN(wanted, cpu_count() - 1);
@@ -18,7 +16,7 @@ unsigned sched_poll_cpus(unsigned wanted)
 
 unsigned sched_guest_cpus(void)
 {
-	return cpu_count() - (unsigned)__builtin_popcountll(sched_polling);
+	return sched_polling ? (unsigned)__builtin_ctzll(sched_polling) : cpu_count();
 }
 
 int poller_add(struct poller *p)

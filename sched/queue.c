@@ -7,6 +7,7 @@
 #define LOOK_AT 8 /* tasks of another CPU's queue that may not be moved, before it gives up */
 
 u64 sched_online;
+u64 sched_polling;
 
 struct sched_cpu *task_lock(struct task *t)
 {

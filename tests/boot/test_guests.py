@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The bare guests: each directory in guests/bare is a program that tests the machine it runs on and counts
-(M1 to M7, M9, M14, M15, M16 to M19, M24, M43, M44, M46, M66, M67, M70 to M74; their sources name the rows)."""
+(M1 to M7, M9, M14, M15, M16 to M19, M24, M43, M44, M46, M66, M67, M70 to M74, M84; their sources name the rows)."""
 import glob
 import os
 import re
@@ -51,6 +51,24 @@ def test_smp_guest(boot, guest, cpus):
     m = boot(vm("smp", "smp", BOCHS), {"smp.elf": guest("smp")}, cpus=cpus)
     passes(m)
     assert re.search(r"Socle: %d CPUs" % cpus, m.socle), m
+
+
+def test_rings_are_polled(boot, guest):
+    """A second CPU looks at the rings (M84): data, order and errors are the same, for a guest that sleeps until an
+    event; and one that looks at its ring as well reads without an exit."""
+    kernel = [line if "disk" not in line else line + ", polled" for line in KEYS["pvring"].split("\n")]
+    m = boot("[socle]\npoll = 1\n[vm pvring]\nmemory = 64\nkernel = pvring.elf\ntestdev = yes\n" + "\n".join(kernel) +
+             "cmdline = %s read write segments ids barrier bad-requests teardown\n" % BOCHS +
+             "[vm disk]\nmemory = 64\nkernel = disk.elf\ntestdev = yes\ndisk1 = null:8M, socle, polled\n"
+             "cmdline = mode=polled op=read,write size=4096 depth=1,8 n=1000\n",
+             {"pvring.elf": guest("pvring"), "disk.elf": guest("bench-disk"), **FILES["pvring"]}, cpus=2)
+    assert m.lines("CPU 1 polls rings and runs no guests"), m
+    assert re.search(r"7 passed, 0 failed, 0 skipped", m.socle), m
+    lines = re.findall(r"DISK mode=polled op=(?:read|write) size=4096 depth=[18] ops=1000 .*exits=\d+(.*)", m.socle)
+    assert len(lines) == 4, m
+    for reasons in lines:
+        names = {word.split("=")[0] for word in reasons.split()}
+        assert names <= {"interrupt", "preemption-timer"}, m
 
 
 @pytest.mark.parametrize("policy, most", [("bvt", 140), ("rr", 420)])

@@ -226,10 +226,8 @@ static void reset_waits_for_all(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(config),
-	    cmocka_unit_test(none_waits_for_another),
-	    cmocka_unit_test(in_flight_on_all),
-	    cmocka_unit_test(reset_waits_for_all),
+	    cmocka_unit_test(config),           cmocka_unit_test(none_waits_for_another),
+	    cmocka_unit_test(in_flight_on_all), cmocka_unit_test(reset_waits_for_all),
 	    cmocka_unit_test(polled),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

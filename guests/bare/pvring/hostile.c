@@ -163,6 +163,7 @@ static void expect_status(u8 op, u8 flags, u16 segments, u64 address, u32 length
 
 	socle_driver_put(&one.driver, &r);
 	disk_push(&one);
+	disk_wait(&one, 1);
 	expect(socle_driver_get(&one.driver, &answer), "a response");
 	expect(answer.status == want,
 	       "operation %u flags %u at 0x%lx, length 0x%x, sector 0x%lx: %d, not %ld", op, flags, address,

@@ -20,6 +20,10 @@ struct disk_driver {
 	void (*kick)(void);
 	/* One that has come back; false: none has, and an interrupt will tell of the next. */
 	bool (*take)(unsigned *tag, bool *ok);
+	/* Where take() does not ask for the next interrupt itself: before sleeping. True: there is something
+	 * already. NULL: take() does. */
+	bool (*arm)(void);
+	bool polls; /* no interrupt comes: take() is to be asked again and again */
 };
 
 extern volatile u64 disk_interrupts;
@@ -31,7 +35,7 @@ void disk_doorbell(u16 port, u16 value);
 /* Its completions' vector calls nothing; apic_init() has chosen x2APIC mode. */
 void disk_interrupts_on(u8 vector);
 
-extern const struct disk_driver disk_virtio, disk_packed;
+extern const struct disk_driver disk_virtio, disk_packed, disk_socle, disk_polled;
 
 /* ---- configuration space ---- */
 /* Device and function of the first one; -1: none. */

@@ -314,5 +314,5 @@ static bool take(unsigned *tag, bool *ok)
 	return true;
 }
 
-const struct disk_driver disk_virtio = {"virtio", open_split, sectors, add, kick, take};
-const struct disk_driver disk_packed = {"packed", open_packed, sectors, add, kick, take};
+const struct disk_driver disk_virtio = {"virtio", open_split, sectors, add, kick, take, NULL, false};
+const struct disk_driver disk_packed = {"packed", open_packed, sectors, add, kick, take, NULL, false};
