@@ -245,10 +245,13 @@ def test_wrong_input(monitor):
     m.console.expect(r"x\| second 1\b", timeout=60)
     m.console.send("\x1b[A\x01\x1b[3~\x1b[3~\r")   # the last line without its first two letters
     assert m.rows()["x"][3] == "--p---"
-    # top refreshes until a key.
+    # top refreshes until a key, and shows what the key d wants.
     m.console.send("top\r")
     for _ in range(3):
         m.console.expect(r"any key ends top", timeout=30)
+    m.console.send("d")   # disks and networks
+    m.console.expect(r"VBD_RD +VBD_WR +NETTX\(k\) +NETRX\(k\)", timeout=30)
+    m.console.expect(r"any key ends top; d: memory and exits", timeout=30)
     m.console.send("x")
     assert m.ask("check").startswith("check: all is well")
     # A console and back; a VM that was kept.
