@@ -172,7 +172,10 @@ def measure_ports(booter, nr, args):
     text = machine(booter, "[socle]\n" + config, {"net.elf": args.build + "/guests/bench-net.elf"},
                    r"FRAMES second.*\n", args)
     way = NetWay("%d ports" % nr, "bare", "split")
-    row = net_rows(way, text + "FRAMES second")[0]
+    vms, rows = config.count("[vm "), net_rows(way, text + "FRAMES second")
+    if text.count(": starts, ") != vms or not rows:
+        raise SystemExit("bench-io: %s: %d VMs are asked for:\n%s" % (way.name, vms, text[-3000:]))
+    row = rows[0]
     return [dataclasses.replace(row, op=BY_PORTS)]
 
 
