@@ -28,9 +28,10 @@ static u64 go_on(void *opaque)
 {
 	struct virtio_net *n = opaque;
 	struct bridge_time began = bridge_time(n->bridge);
-	bool more = net_tx_serve(n, false);
+	bool more = net_ctrl_serve(n, false);
 
-	more |= net_ctrl_serve(n, false);
+	for (unsigned i = 0; 2 * i < net_control(n); i++)
+		more |= net_tx_serve(&n->pair[i], false);
 	bridge_pay(n->bridge, n->group, began);
 	return more ? 0 : LATER_NEVER;
 }
@@ -38,29 +39,46 @@ static u64 go_on(void *opaque)
 static void kicked(struct virtio_pci *v, unsigned queue)
 {
 	struct virtio_net *n = container_of(v, struct virtio_net, pci);
+	bool more = false;
 
-	if (likely(queue == QUEUE_TX)) {
-		if (net_tx_serve(n, true))
-			later_keep(&n->later, 0);
-	} else if (queue == QUEUE_RX) {
-		net_rx_begin(n);
-	} else if (net_ctrl_serve(n, true)) {
-		later_keep(&n->later, 0);
+	if (likely(queue == 1)) {
+		more = net_tx_serve(n->pair, true);
+	} else if (queue == net_control(n)) {
+		more = net_ctrl_serve(n, true);
+	} else if (queue < net_control(n)) {
+		struct net_pair *p = &n->pair[queue / 2];
+
+		if (queue & 1)
+			more = net_tx_serve(p, true);
+		else
+			net_rx_begin(p);
 	}
+	if (more)
+		later_keep(&n->later, 0);
 }
 
 /* What waits in the switch comes back at once: the driver need not wait for a rate. */
 static bool is_idle(struct virtio_pci *v)
 {
 	struct virtio_net *n = container_of(v, struct virtio_net, pci);
-	struct virtio_queue *control = &n->queue[QUEUE_CONTROL];
+	bool idle = true;
 
 	net_port_flush(&n->port);
-	spin_lock(&control->lock);
-	if (memcmp(n->port.address, n->own, NET_ADDRESS) != 0 && net_port_readdress(&n->port, n->own) == 0)
-		memcpy(n->config, n->own, NET_ADDRESS);
-	spin_unlock(&control->lock);
-	return net_tx_is_idle(n) && net_rx_is_idle(n);
+	/* Wherever the control queue was: a command that is being done is done then. */
+	for (unsigned i = 2; i <= 2 * n->nr_pairs; i += MAX(2 * n->nr_pairs - 2, 1u)) {
+		spin_lock(&n->queue[i].lock);
+		if (memcmp(n->port.address, n->own, NET_ADDRESS) != 0 &&
+		    net_port_readdress(&n->port, n->own) == 0)
+			memcpy(n->config, n->own, NET_ADDRESS);
+		spin_unlock(&n->queue[i].lock);
+	}
+	for (unsigned i = 0; i < n->nr_pairs; i++)
+		idle &= net_tx_is_idle(&n->pair[i]) && net_rx_is_idle(&n->pair[i]);
+	if (idle) {
+		__atomic_store_n(&n->pairs, 1, __ATOMIC_RELAXED); /* 5.1.6.5.5.1: until it is told */
+		memset(n->flow, 0, sizeof(n->flow));
+	}
+	return idle;
 }
 
 /* ---- life ---- */
@@ -80,29 +98,43 @@ static void init(struct virtio_net *n, const struct nic_setup *setup)
 	memcpy(n->config, n->own, NET_ADDRESS); /* 5.1.4 */
 	pci_set16(n->config, 6, STATUS_LINK_UP);
 	n->filter.all = true;
-	net_tx_init(n);
+	n->pairs = 1;
+	n->to = n->pair;
+	for (unsigned i = 0; i < n->nr_pairs; i++) {
+		struct net_pair *p = &n->pair[i];
+
+		p->net = n;
+		p->index = i;
+		p->rx = &n->queue[2 * i];
+		p->tx = &n->queue[2 * i + 1];
+		net_tx_init(p);
+	}
+	pci_set16(n->config, 8, (u16)n->nr_pairs);
 	later_init(&n->later, go_on, n, n->group);
 	n->later.timer.group = NULL; /* see bridge_pay() */
 	n->pci.type = &net_type;
 	/* Who may not send from another address may not have one. */
 	n->pci.more_features = setup->port.flags & NET_ANTI_SPOOF ? 0 : NET_F_CTRL_MAC_ADDR;
+	n->pci.more_features |= n->nr_pairs > 1 ? NET_F_MQ : 0;
 	n->pci.config = n->config;
-	n->pci.config_bytes = sizeof(n->config);
+	n->pci.config_bytes = n->nr_pairs > 1 ? sizeof(n->config) : 8;
 	n->pci.queues = n->queue;
-	n->pci.nr_queues = QUEUES;
+	n->pci.nr_queues = 2 * n->nr_pairs + 1;
 	n->pci.packed = setup->packed;
 }
 
 static void *create(struct guest *g, struct pci_bus *bus, u8 devfn, const struct nic_setup *setup)
 {
-	struct virtio_net *n = heap_alloc(sizeof(*n));
+	unsigned pairs = MAX(1u, MIN(setup->queues, NET_PAIRS_MAX));
+	struct virtio_net *n = heap_alloc(sizeof(*n) + pairs * sizeof(struct net_pair));
 
 	if (!n) {
 		log_error("%s: no memory for a virtio network interface", guest_name(g));
 		return NULL;
 	}
+	n->nr_pairs = pairs;
 	init(n, setup);
-	int rc = bridge_join(&setup->port, &n->port, &net_rx_ops);
+	int rc = bridge_join(&setup->port, &n->port, pairs > 1 ? &net_rx_ops_many : &net_rx_ops);
 	if (rc) {
 		log_error("%s: no place on the bridge: %s", guest_name(g),
 			  rc == ERR_EXIST ? "another interface has this address" : "it is full");
@@ -120,7 +152,7 @@ static void *create(struct guest *g, struct pci_bus *bus, u8 devfn, const struct
 /* No vCPU runs: with the queues off nothing new begins. */
 static void wait_idle(struct virtio_net *n)
 {
-	for (unsigned i = 0; i < QUEUES; i++) {
+	for (unsigned i = 0; i < n->pci.nr_queues; i++) {
 		spin_lock(&n->queue[i].lock);
 		n->queue[i].enabled = false;
 		spin_unlock(&n->queue[i].lock);

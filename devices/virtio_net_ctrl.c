@@ -8,9 +8,10 @@
 #define COMMAND_PIECES 64u
 #define COMMAND_BYTES 16384u
 
-enum { CLASS_RX = 0, CLASS_MAC = 1 };
+enum { CLASS_RX = 0, CLASS_MAC = 1, CLASS_MQ = 4 };
 enum { RX_PROMISCUOUS = 0, RX_ALL_GROUPS = 1 };
 enum { MAC_TABLE = 0, MAC_ADDRESS = 1 };
+enum { MQ_PAIRS_SET = 0 };
 enum { ANSWER_OK = 0, ANSWER_ERROR = 1 };
 
 struct command {
@@ -31,9 +32,9 @@ static bool set_rx(struct virtio_net *n, u8 number, struct virtq_chain *c)
 
 	if (number > RX_ALL_GROUPS || c->read_bytes != 1 || !take(c, &on, 1) || on > 1)
 		return false;
-	spin_lock(&n->queue[QUEUE_RX].lock);
+	spin_lock(&n->queue[0].lock);
 	*(number == RX_PROMISCUOUS ? &n->filter.all : &n->filter.all_groups) = on;
-	spin_unlock(&n->queue[QUEUE_RX].lock);
+	spin_unlock(&n->queue[0].lock);
 	return true;
 }
 
@@ -59,11 +60,11 @@ static bool set_table(struct virtio_net *n, struct virtq_chain *c)
 
 	if (!take_table(c, f.address, &f.nr) || !take_table(c, f.group, &f.nr_groups) || c->read_bytes)
 		return false;
-	spin_lock(&n->queue[QUEUE_RX].lock);
+	spin_lock(&n->queue[0].lock);
 	f.all = n->filter.all;
 	f.all_groups = n->filter.all_groups;
 	n->filter = f;
-	spin_unlock(&n->queue[QUEUE_RX].lock);
+	spin_unlock(&n->queue[0].lock);
 	return true;
 }
 
@@ -78,6 +79,18 @@ static bool set_address(struct virtio_net *n, struct virtq_chain *c)
 	return true;
 }
 
+/* 5.1.6.5.5.1: receives with the first so many pairs from now on. */
+static bool set_pairs(struct virtio_net *n, u8 number, struct virtq_chain *c)
+{
+	u16 pairs;
+
+	if (number != MQ_PAIRS_SET || c->read_bytes != sizeof(pairs) || !take(c, &pairs, sizeof(pairs)) ||
+	    !pairs || pairs > n->nr_pairs)
+		return false;
+	__atomic_store_n(&n->pairs, pairs, __ATOMIC_RELAXED);
+	return true;
+}
+
 static bool obey(struct virtio_net *n, struct virtq_chain *c)
 {
 	u64 features = virtio_pci_features(&n->pci);
@@ -88,6 +101,8 @@ static bool obey(struct virtio_net *n, struct virtq_chain *c)
 		return false;
 	if (command.class == CLASS_RX && features & NET_F_CTRL_RX)
 		return set_rx(n, command.number, c);
+	if (command.class == CLASS_MQ && features & NET_F_MQ)
+		return set_pairs(n, command.number, c);
 	if (command.class != CLASS_MAC)
 		return false;
 	if (command.number == MAC_TABLE && features & NET_F_CTRL_RX)
@@ -98,7 +113,7 @@ static bool obey(struct virtio_net *n, struct virtq_chain *c)
 /* False: there is nothing more, or *broken. */
 static bool serve_one(struct virtio_net *n, bool *broken)
 {
-	struct virtio_queue *q = &n->queue[QUEUE_CONTROL];
+	struct virtio_queue *q = &n->queue[net_control(n)];
 	struct piece pieces[COMMAND_PIECES];
 	struct virtq_chain c = {.segments = pieces, .room = COMMAND_PIECES};
 	u8 *answer;
@@ -122,7 +137,7 @@ static bool serve_one(struct virtio_net *n, bool *broken)
 
 bool net_ctrl_serve(struct virtio_net *n, bool promise)
 {
-	struct virtio_queue *q = &n->queue[QUEUE_CONTROL];
+	struct virtio_queue *q = &n->queue[net_control(n)];
 	bool broken = false, more = true, tell;
 
 	spin_lock(&q->lock);
@@ -133,7 +148,7 @@ bool net_ctrl_serve(struct virtio_net *n, bool promise)
 		later_promise(&n->later);
 	spin_unlock(&q->lock);
 	if (tell)
-		virtio_pci_interrupt(&n->pci, QUEUE_CONTROL);
+		virtio_pci_interrupt(&n->pci, net_control(n));
 	if (broken)
 		virtio_pci_fail(&n->pci);
 	return more;

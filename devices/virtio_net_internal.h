@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The virtio network device (virtio 1.2, 5.1) in front of a port of a bridge: one pair of queues, and one for
- * control. What the files of it share.
+/* The virtio network device (virtio 1.2, 5.1) in front of a port of a bridge: pairs of queues, as many as the
+ * VM has vCPUs up to NET_PAIRS_MAX, and one for control. What the files of it share.
  *
  * A frame is sent by handing its pieces to the switch, and comes back to the queue when that has copied it;
  * one that is received is copied into buffers that were taken from the queue before, of which there may be
@@ -13,7 +13,9 @@
 #include "nic.h"
 #include "virtio_pci.h"
 
-enum { QUEUE_RX, QUEUE_TX, QUEUE_CONTROL, QUEUES };
+#define NET_PAIRS_MAX 4u
+/* 5.1.2: of pair i, receiveq(i + 1) is 2i, transmitq(i + 1) is 2i + 1. */
+#define QUEUES_MAX (2 * NET_PAIRS_MAX + 1)
 
 /* Feature bits, 5.1.3. */
 #define NET_F_CSUM BIT(0)
@@ -27,6 +29,7 @@ enum { QUEUE_RX, QUEUE_TX, QUEUE_CONTROL, QUEUES };
 #define NET_F_STATUS BIT(16)
 #define NET_F_CTRL_VQ BIT(17)
 #define NET_F_CTRL_RX BIT(18)
+#define NET_F_MQ BIT(22)
 #define NET_F_CTRL_MAC_ADDR BIT(23)
 
 /* 5.1.6: in front of each frame. */
@@ -51,8 +54,9 @@ struct piece_pool {
 #define READY_CHAINS 128u /* buffers for one frame, or taken and not used yet */
 #define FILTER_MAX 64u    /* addresses of a kind; with more, all pass */
 
+struct net_pair;
 struct tx_slot {
-	struct virtio_net *net;
+	struct net_pair *pair;
 	struct net_frame frame;
 	struct virtq_chain chain;
 	u32 pieces_end; /* of the pool */
@@ -70,15 +74,10 @@ struct net_filter {
 	u8 address[FILTER_MAX][NET_ADDRESS], group[FILTER_MAX][NET_ADDRESS];
 };
 
-struct virtio_net {
-	struct virtio_pci pci;
-	struct virtio_queue queue[QUEUES];
-	struct net_port port;
-	struct bridge *bridge;
-	struct sched_group *group;
-	u8 own[NET_ADDRESS]; /* the address after a reset */
-	u8 config[8];
-	struct later later; /* goes on where serving ended */
+struct net_pair {
+	struct virtio_net *net;
+	struct virtio_queue *rx, *tx;
+	unsigned index;
 
 	/* Under the transmit queue's lock. */
 	struct tx_slot slot[TX_SLOTS];
@@ -91,9 +90,41 @@ struct virtio_net {
 	struct rx_chain ready[READY_CHAINS];
 	u32 ready_head, ready_tail; /* free-running */
 	u32 ready_used;             /* chains from head on that the switch is filling, 0: it is not */
-	struct net_filter filter;
 	struct piece_pool rx_pool;
 };
+
+#define FLOWS 128u /* hashes of flows; with more, an interface of one pair would not fit into 64 KiB */
+
+struct virtio_net {
+	struct virtio_pci pci;
+	struct virtio_queue queue[QUEUES_MAX];
+	struct net_port port;
+	struct bridge *bridge;
+	struct sched_group *group;
+	u8 own[NET_ADDRESS]; /* the address after a reset */
+	u8 config[10];
+	struct later later;       /* goes on where serving ended */
+	struct net_filter filter; /* under the first receive queue's lock */
+
+	/* 5.1.6.5.5: a flow is received where it was sent last. */
+	unsigned nr_pairs;   /* that there are */
+	u32 pairs;           /* in use; atomic */
+	u8 flow[FLOWS];      /* pair + 1, by hash; 0: not sent yet; atomic */
+	struct net_pair *to; /* of the frame that the switch delivers: its CPU's */
+	u32 news;            /* bits of pairs that have received since the driver was told; the same CPU's */
+	struct net_pair pair[]; /* nr_pairs of them */
+};
+
+/* 5.1.2: behind the pairs that there are, or the first one where the driver has not accepted more. */
+static inline unsigned net_control(const struct virtio_net *n)
+{
+	return virtio_pci_features(&n->pci) & NET_F_MQ ? 2 * n->nr_pairs : 2;
+}
+
+static inline u32 net_pairs(const struct virtio_net *n)
+{
+	return __atomic_load_n(&n->pairs, __ATOMIC_RELAXED);
+}
 
 /* The slow half of pool_room(). */
 struct piece *pool_skip(struct piece_pool *p);
@@ -126,19 +157,23 @@ static inline struct virtio_net_header chain_header(struct virtq_chain *c)
 
 /* ---- virtio_net_tx.c ---- */
 /* True: there may be more, for later, which is promised if the caller wants to. */
-bool net_tx_serve(struct virtio_net *n, bool promise);
-void net_tx_init(struct virtio_net *n);
-bool net_tx_is_idle(struct virtio_net *n);
+bool net_tx_serve(struct net_pair *p, bool promise);
+void net_tx_init(struct net_pair *p);
+bool net_tx_is_idle(struct net_pair *p);
 
 /* ---- virtio_net_rx.c ---- */
-extern const struct net_port_ops net_rx_ops;
+extern const struct net_port_ops net_rx_ops, net_rx_ops_many; /* with one pair; with several */
 /* The driver has just begun, or tells of buffers. */
-void net_rx_begin(struct virtio_net *n);
+void net_rx_begin(struct net_pair *p);
 /* Idle, it forgets what it had taken. */
-bool net_rx_is_idle(struct virtio_net *n);
+bool net_rx_is_idle(struct net_pair *p);
+
+/* ---- virtio_net_flow.c ---- */
+/* The frame, of length bytes in pieces, leaves by this pair. */
+void net_flow_sent(struct net_pair *p, const struct net_frame *f);
+/* Where a frame that begins with these bytes is to be received. */
+struct net_pair *net_flow_pair(struct virtio_net *n, const u8 *header, u32 bytes);
 
 /* ---- virtio_net_ctrl.c ---- */
 /* As net_tx_serve(). */
 bool net_ctrl_serve(struct virtio_net *n, bool promise);
-
-/* virtio_net.c */

@@ -7,15 +7,15 @@
 
 /* With the queue's lock held, as all that has a struct rx_chain in it. The i-th buffer that is not in use;
  * NULL: there is none, or the queue is broken. */
-static struct rx_chain *buffer(struct virtio_net *n, u32 i)
+static struct rx_chain *buffer(struct net_pair *p, u32 i)
 {
-	struct virtq *vq = &n->queue[QUEUE_RX].vq;
-	struct rx_chain *r = &n->ready[(n->ready_head + i) % READY_CHAINS];
+	struct virtq *vq = &p->rx->vq;
+	struct rx_chain *r = &p->ready[(p->ready_head + i) % READY_CHAINS];
 	struct virtq_chain *c = &r->chain;
 
-	if (n->ready_head + i != n->ready_tail)
+	if (p->ready_head + i != p->ready_tail)
 		return r;
-	c->segments = i == READY_CHAINS ? NULL : pool_room(&n->rx_pool);
+	c->segments = i == READY_CHAINS ? NULL : pool_room(&p->rx_pool);
 	c->room = CHAIN_PIECES;
 	if (!c->segments || virtq_pop(vq, c) <= 0)
 		return NULL;
@@ -25,9 +25,9 @@ static struct rx_chain *buffer(struct virtio_net *n, u32 i)
 		return NULL;
 	}
 	c->segments += c->nr_read; /* which mean nothing here */
-	n->rx_pool.tail += c->nr_read + c->nr_write;
-	r->pieces_end = n->rx_pool.tail;
-	n->ready_tail++;
+	p->rx_pool.tail += c->nr_read + c->nr_write;
+	r->pieces_end = p->rx_pool.tail;
+	p->ready_tail++;
 	return r;
 }
 
@@ -47,27 +47,27 @@ static unsigned add_pieces(const struct virtq_chain *c, u32 skip, struct piece *
 }
 
 /* A buffer that is one piece, and takes it all. */
-static inline bool gather_one(struct virtio_net *n, u32 length, struct piece *pieces)
+static inline bool gather_one(struct net_pair *p, u32 length, struct piece *pieces)
 {
-	const struct rx_chain *r = buffer(n, 0);
+	const struct rx_chain *r = buffer(p, 0);
 
 	if (unlikely(!r || r->chain.nr_write != 1 || r->chain.write_bytes < NET_HEADER_BYTES + length))
 		return false;
 	pieces->base = r->chain.segments->base + NET_HEADER_BYTES;
 	pieces->length = r->chain.segments->length - NET_HEADER_BYTES;
-	n->ready_used = 1;
+	p->ready_used = 1;
 	return true;
 }
 
-static unsigned gather(struct virtio_net *n, u32 length, struct piece *pieces)
+static unsigned gather(struct net_pair *p, u32 length, struct piece *pieces)
 {
-	bool merge = virtio_pci_features(&n->pci) & NET_F_MRG_RXBUF;
+	bool merge = virtio_pci_features(&p->net->pci) & NET_F_MRG_RXBUF;
 	u32 need = NET_HEADER_BYTES + length, skip = NET_HEADER_BYTES, used = 0;
 	u64 have = 0;
 	unsigned nr = 0;
 
 	do {
-		const struct rx_chain *r = buffer(n, used);
+		const struct rx_chain *r = buffer(p, used);
 		if (!r || nr == NET_PIECES)
 			return 0;
 		nr = add_pieces(&r->chain, skip, pieces, nr);
@@ -80,22 +80,23 @@ static unsigned gather(struct virtio_net *n, u32 length, struct piece *pieces)
 		have += pieces[i].length;
 	if (have < length)
 		return 0;
-	n->ready_used = used;
+	p->ready_used = used;
 	return nr;
 }
 
 /* A frame without room is dropped at the expense of who should have made it. */
-static unsigned room(struct net_port *p, u32 length, struct piece *pieces)
+static unsigned room(struct net_port *port, u32 length, struct piece *pieces)
 {
-	struct virtio_net *n = container_of(p, struct virtio_net, port);
-	struct virtio_queue *q = &n->queue[QUEUE_RX];
+	struct virtio_net *n = container_of(port, struct virtio_net, port);
+	struct net_pair *p = n->to;
+	struct virtio_queue *q = p->rx;
 	u64 since = tsc_now();
 	bool broken = false;
 	unsigned nr = 0;
 
 	spin_lock(&q->lock);
 	if (likely(virtio_pci_queue_live(&n->pci, q))) {
-		nr = gather_one(n, length, pieces) ? 1 : gather(n, length, pieces);
+		nr = gather_one(p, length, pieces) ? 1 : gather(p, length, pieces);
 		broken = q->vq.broken;
 	}
 	spin_unlock(&q->lock);
@@ -141,53 +142,74 @@ static struct virtio_net_header header_of(const struct net_offload *o, u32 buffe
 	return h;
 }
 
-static void received(struct net_port *p, u32 length, const struct net_offload *o)
+static void received(struct net_port *port, u32 length, const struct net_offload *o)
 {
-	struct virtio_net *n = container_of(p, struct virtio_net, port);
-	struct virtio_queue *q = &n->queue[QUEUE_RX];
+	struct virtio_net *n = container_of(port, struct virtio_net, port);
+	struct net_pair *p = n->to;
+	struct virtio_queue *q = p->rx;
 	u32 left = NET_HEADER_BYTES + length;
 	struct virtio_net_header h;
 
 	spin_lock(&q->lock);
-	h = header_of(o, n->ready_used);
-	put_header(&n->ready[n->ready_head % READY_CHAINS].chain, &h);
-	if (likely(n->ready_used == 1)) {
-		const struct rx_chain *r = &n->ready[n->ready_head++ % READY_CHAINS];
+	h = header_of(o, p->ready_used);
+	put_header(&p->ready[p->ready_head % READY_CHAINS].chain, &h);
+	if (likely(p->ready_used == 1)) {
+		const struct rx_chain *r = &p->ready[p->ready_head++ % READY_CHAINS];
 
 		virtq_push(&q->vq, &r->chain, left);
-		n->rx_pool.head = r->pieces_end;
-		n->ready_used = 0;
+		p->rx_pool.head = r->pieces_end;
+		p->ready_used = 0;
 		spin_unlock(&q->lock);
 		return;
 	}
-	for (; n->ready_used; n->ready_used--) {
-		const struct rx_chain *r = &n->ready[n->ready_head++ % READY_CHAINS];
+	for (; p->ready_used; p->ready_used--) {
+		const struct rx_chain *r = &p->ready[p->ready_head++ % READY_CHAINS];
 		u32 part = (u32)MIN((u64)left, r->chain.write_bytes);
 
 		virtq_push_hidden(&q->vq, &r->chain, part);
 		left -= part;
-		n->rx_pool.head = r->pieces_end;
+		p->rx_pool.head = r->pieces_end;
 	}
 	virtq_show(&q->vq);
 	spin_unlock(&q->lock);
 }
 
-static void ready(struct net_port *p)
+static void tell(struct net_pair *p)
 {
-	struct virtio_net *n = container_of(p, struct virtio_net, port);
-	struct virtio_queue *q = &n->queue[QUEUE_RX];
-	bool tell;
+	struct virtio_queue *q = p->rx;
+	bool news;
 
 	spin_lock(&q->lock);
-	tell = q->enabled && virtio_queue_news(q);
+	news = q->enabled && virtio_queue_news(q);
 	spin_unlock(&q->lock);
-	if (tell)
-		virtio_pci_interrupt(&n->pci, QUEUE_RX);
+	if (news)
+		virtio_pci_interrupt(&p->net->pci, 2 * p->index);
 }
 
-static u32 takes(struct net_port *p)
+static void ready(struct net_port *port)
 {
-	const struct virtio_net *n = container_of(p, struct virtio_net, port);
+	struct virtio_net *n = container_of(port, struct virtio_net, port);
+
+	if (likely(n->nr_pairs == 1)) {
+		tell(n->pair);
+		return;
+	}
+	for (; n->news; n->news &= n->news - 1)
+		tell(&n->pair[bit_first(n->news)]);
+}
+
+/* Each of the pair's frames passes here before room() asks for it. */
+static void steer(struct net_port *port, const u8 *header, u32 bytes)
+{
+	struct virtio_net *n = container_of(port, struct virtio_net, port);
+
+	n->to = net_flow_pair(n, header, bytes);
+	n->news |= (u32)BIT(n->to->index);
+}
+
+static u32 takes(struct net_port *port)
+{
+	const struct virtio_net *n = container_of(port, struct virtio_net, port);
 	u64 features = virtio_pci_features(&n->pci);
 
 	if (!(features & NET_F_GUEST_CSUM))
@@ -214,49 +236,52 @@ static bool is_broadcast(const u8 *address)
 	return all == BROADCAST_BYTE;
 }
 
-static bool wants(struct net_port *p, const u8 target[NET_ADDRESS])
+static bool wants(struct net_port *port, const u8 target[NET_ADDRESS])
 {
-	struct virtio_net *n = container_of(p, struct virtio_net, port);
+	struct virtio_net *n = container_of(port, struct virtio_net, port);
 	struct net_filter *f = &n->filter;
 	bool yes;
 
-	spin_lock(&n->queue[QUEUE_RX].lock);
+	spin_lock(&n->queue[0].lock);
 	if (f->all)
 		yes = true;
 	else if (target[0] & 1)
 		yes = f->all_groups || is_broadcast(target) || is_among(f->group, f->nr_groups, target);
 	else
 		yes = is_among(f->address, f->nr, target);
-	spin_unlock(&n->queue[QUEUE_RX].lock);
+	spin_unlock(&n->queue[0].lock);
 	return yes;
 }
 
 const struct net_port_ops net_rx_ops = {
     .room = room, .received = received, .ready = ready, .takes = takes, .wants = wants};
+const struct net_port_ops net_rx_ops_many = {
+    .room = room, .received = received, .ready = ready, .takes = takes, .wants = wants, .steer = steer};
 
 /* ---- life ---- */
 /* Nobody waits for buffers, so the driver need not tell of them. */
-void net_rx_begin(struct virtio_net *n)
+void net_rx_begin(struct net_pair *p)
 {
-	struct virtio_queue *q = &n->queue[QUEUE_RX];
+	struct virtio_queue *q = p->rx;
 
 	spin_lock(&q->lock);
-	if (virtio_pci_queue_live(&n->pci, q))
+	if (virtio_pci_queue_live(&p->net->pci, q))
 		virtq_kicks_off(&q->vq);
 	spin_unlock(&q->lock);
 }
 
-bool net_rx_is_idle(struct virtio_net *n)
+bool net_rx_is_idle(struct net_pair *p)
 {
-	struct virtio_queue *q = &n->queue[QUEUE_RX];
+	struct virtio_queue *q = p->rx;
 	bool idle;
 
 	spin_lock(&q->lock);
-	idle = !n->ready_used;
+	idle = !p->ready_used;
 	if (idle) {
-		n->ready_head = n->ready_tail;
-		n->rx_pool.head = n->rx_pool.tail;
-		n->filter = (struct net_filter){.all = true};
+		p->ready_head = p->ready_tail;
+		p->rx_pool.head = p->rx_pool.tail;
+		if (p->index == 0)
+			p->net->filter = (struct net_filter){.all = true};
 	}
 	spin_unlock(&q->lock);
 	return idle;

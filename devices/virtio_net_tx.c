@@ -9,44 +9,44 @@
 
 /* ---- slots ---- */
 /* Gives back, in their order, those that the switch has done with. With the queue's lock held. */
-static void slots_retire(struct virtio_net *n)
+static void slots_retire(struct net_pair *p)
 {
-	struct virtq *vq = &n->queue[QUEUE_TX].vq;
-	u32 head = n->slot_head;
+	struct virtq *vq = &p->tx->vq;
+	u32 head = p->slot_head;
 
-	for (; head != n->slot_tail; head++) {
-		struct tx_slot *s = &n->slot[head % TX_SLOTS];
+	for (; head != p->slot_tail; head++) {
+		struct tx_slot *s = &p->slot[head % TX_SLOTS];
 
 		if (!__atomic_load_n(&s->done, __ATOMIC_ACQUIRE))
 			break;
 		virtq_push_hidden(vq, &s->chain, 0);
-		n->tx_pool.head = s->pieces_end;
+		p->tx_pool.head = s->pieces_end;
 	}
-	if (head == n->slot_head)
+	if (head == p->slot_head)
 		return;
-	n->slot_head = head;
+	p->slot_head = head;
 	virtq_show(vq);
 }
 
 /* Nobody serves the queue who would do this soon. */
-static void __attribute__((noinline)) retire_now(struct virtio_net *n)
+static void __attribute__((noinline)) retire_now(struct net_pair *p)
 {
-	struct virtio_queue *q = &n->queue[QUEUE_TX];
+	struct virtio_queue *q = p->tx;
 	bool tell, more;
 
 	spin_lock(&q->lock);
-	slots_retire(n);
-	tell = !n->serving && q->enabled && virtio_queue_news(q);
-	more = n->blocked && !n->serving;
+	slots_retire(p);
+	tell = !p->serving && q->enabled && virtio_queue_news(q);
+	more = p->blocked && !p->serving;
 	if (more) {
-		n->blocked = false;
-		later_promise(&n->later);
+		p->blocked = false;
+		later_promise(&p->net->later);
 	}
 	spin_unlock(&q->lock);
 	if (tell)
-		virtio_pci_interrupt(&n->pci, QUEUE_TX);
+		virtio_pci_interrupt(&p->net->pci, 2 * p->index + 1);
 	if (more)
-		later_keep(&n->later, 0);
+		later_keep(&p->net->later, 0);
 }
 
 /* On the CPU that runs the switch; as a rule within net_tx_serve(), which then gives back all of them. The
@@ -55,13 +55,13 @@ static void __attribute__((noinline)) retire_now(struct virtio_net *n)
 static void complete(struct net_frame *f, bool delivered)
 {
 	struct tx_slot *s = container_of(f, struct tx_slot, frame);
-	struct virtio_net *n = s->net;
+	struct net_pair *p = s->pair;
 
 	(void)delivered; /* a frame that is dropped is sent, for its sender */
 	__atomic_store_n(&s->done, true, __ATOMIC_RELEASE);
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	if (unlikely(!__atomic_load_n(&n->serving, __ATOMIC_RELAXED)))
-		retire_now(n);
+	if (unlikely(!__atomic_load_n(&p->serving, __ATOMIC_RELAXED)))
+		retire_now(p);
 }
 
 /* ---- a frame ---- */
@@ -85,8 +85,9 @@ static bool offload(const struct virtio_net *n, const struct virtio_net_header *
 }
 
 /* Hands it to the switch; what is no frame goes as one of no bytes, which that counts and gives back. */
-static u32 send(struct virtio_net *n, struct tx_slot *s)
+static u32 send(struct net_pair *p, struct tx_slot *s)
 {
+	struct virtio_net *n = p->net;
 	struct virtq_chain *c = &s->chain;
 	struct net_frame *f = &s->frame;
 	struct virtio_net_header h;
@@ -98,6 +99,8 @@ static u32 send(struct virtio_net *n, struct tx_slot *s)
 			f->pieces = c->segments;
 			f->nr_pieces = c->nr_read;
 			f->length = (u32)c->read_bytes;
+			if (unlikely(net_pairs(n) > 1))
+				net_flow_sent(p, f);
 		}
 	}
 	net_send(&n->port, f);
@@ -109,15 +112,15 @@ static u32 send(struct virtio_net *n, struct tx_slot *s)
 enum tx_look { TX_TAKEN, TX_AGAIN, TX_EMPTY, TX_BROKEN };
 
 /* With the queue's lock held, as all that follows. */
-static enum tx_look look(struct virtio_net *n, struct tx_slot **out)
+static enum tx_look look(struct net_pair *p, struct tx_slot **out)
 {
-	struct virtio_queue *q = &n->queue[QUEUE_TX];
-	struct tx_slot *s = *out = &n->slot[n->slot_tail % TX_SLOTS];
+	struct virtio_queue *q = p->tx;
+	struct tx_slot *s = *out = &p->slot[p->slot_tail % TX_SLOTS];
 	int rc;
 
-	s->chain.segments = n->slot_tail - n->slot_head == TX_SLOTS ? NULL : pool_room(&n->tx_pool);
+	s->chain.segments = p->slot_tail - p->slot_head == TX_SLOTS ? NULL : pool_room(&p->tx_pool);
 	if (!s->chain.segments) {
-		n->blocked = true;
+		p->blocked = true;
 		return TX_EMPTY;
 	}
 	s->chain.room = CHAIN_PIECES;
@@ -126,84 +129,84 @@ static enum tx_look look(struct virtio_net *n, struct tx_slot **out)
 		return virtq_kicks_on(&q->vq) ? TX_AGAIN : TX_EMPTY;
 	if (rc < 0)
 		return TX_BROKEN;
-	n->tx_pool.tail += s->chain.nr_read + s->chain.nr_write;
-	s->pieces_end = n->tx_pool.tail;
+	p->tx_pool.tail += s->chain.nr_read + s->chain.nr_write;
+	s->pieces_end = p->tx_pool.tail;
 	s->done = false;
-	n->slot_tail++;
+	p->slot_tail++;
 	return TX_TAKEN;
 }
 
-static enum tx_look take_batch(struct virtio_net *n)
+static enum tx_look take_batch(struct net_pair *p)
 {
 	u32 bytes = 0;
 
-	if (!virtio_pci_queue_live(&n->pci, &n->queue[QUEUE_TX]))
+	if (!virtio_pci_queue_live(&p->net->pci, p->tx))
 		return TX_EMPTY;
 	for (u32 frames = 0; frames < BATCH_FRAMES && bytes < BATCH_BYTES; frames++) {
 		struct tx_slot *s;
-		enum tx_look l = look(n, &s);
+		enum tx_look l = look(p, &s);
 		if (l == TX_TAKEN)
-			bytes += send(n, s);
+			bytes += send(p, s);
 		else if (l != TX_AGAIN)
 			return l;
 	}
 	return TX_AGAIN;
 }
 
-bool net_tx_serve(struct virtio_net *n, bool promise)
+bool net_tx_serve(struct net_pair *p, bool promise)
 {
-	struct virtio_queue *q = &n->queue[QUEUE_TX];
+	struct virtio_queue *q = p->tx;
 	enum tx_look l = TX_AGAIN;
 	bool tell;
 
 	spin_lock(&q->lock);
-	if (n->serving || !virtio_pci_queue_live(&n->pci, q)) {
+	if (p->serving || !virtio_pci_queue_live(&p->net->pci, q)) {
 		spin_unlock(&q->lock);
 		return false;
 	}
-	__atomic_store_n(&n->serving, true, __ATOMIC_RELAXED);
-	n->blocked = false;
+	__atomic_store_n(&p->serving, true, __ATOMIC_RELAXED);
+	p->blocked = false;
 	virtq_kicks_off(&q->vq);
 	for (unsigned i = 0; i < TURN_BATCHES && l == TX_AGAIN; i++) {
-		l = take_batch(n);
+		l = take_batch(p);
 		spin_unlock(&q->lock);
-		bridge_run(n->bridge, n->group);
+		bridge_run(p->net->bridge, p->net->group);
 		spin_lock(&q->lock);
-		slots_retire(n);
+		slots_retire(p);
 	}
-	__atomic_store_n(&n->serving, false, __ATOMIC_RELAXED);
+	__atomic_store_n(&p->serving, false, __ATOMIC_RELAXED);
 	__atomic_thread_fence(__ATOMIC_SEQ_CST); /* see complete() */
-	slots_retire(n);
+	slots_retire(p);
 	/* Blocked, and all came back meanwhile: nobody else goes on. */
-	if (n->blocked && n->slot_head == n->slot_tail)
+	if (p->blocked && p->slot_head == p->slot_tail)
 		l = TX_AGAIN;
 	tell = q->enabled && virtio_queue_news(q);
 	if (unlikely(l == TX_AGAIN) && promise)
-		later_promise(&n->later);
+		later_promise(&p->net->later);
 	spin_unlock(&q->lock);
 	if (tell)
-		virtio_pci_interrupt(&n->pci, QUEUE_TX);
+		virtio_pci_interrupt(&p->net->pci, 2 * p->index + 1);
 	if (l == TX_BROKEN)
-		virtio_pci_fail(&n->pci);
+		virtio_pci_fail(&p->net->pci);
 	return l == TX_AGAIN;
 }
 
 /* ---- life ---- */
-void net_tx_init(struct virtio_net *n)
+void net_tx_init(struct net_pair *p)
 {
 	for (unsigned i = 0; i < TX_SLOTS; i++) {
-		n->slot[i].net = n;
-		n->slot[i].frame.complete = complete;
+		p->slot[i].pair = p;
+		p->slot[i].frame.complete = complete;
 	}
 }
 
-bool net_tx_is_idle(struct virtio_net *n)
+bool net_tx_is_idle(struct net_pair *p)
 {
-	struct virtio_queue *q = &n->queue[QUEUE_TX];
+	struct virtio_queue *q = p->tx;
 	bool idle;
 
 	spin_lock(&q->lock);
-	idle = !n->serving && n->slot_head == n->slot_tail && !later_is_promised(&n->later);
+	idle = !p->serving && p->slot_head == p->slot_tail && !later_is_promised(&p->net->later);
 	spin_unlock(&q->lock);
 	return idle;
 }

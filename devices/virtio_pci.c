@@ -20,7 +20,7 @@
 #define PENDING_AT 0x3000u
 #define PAGE_BYTES 0x1000u
 /* BAR 1, and the doorbells in both. */
-#define PORT_BYTES 32u
+#define PORT_BYTES 64u
 #define DOORBELL_BYTES 4u
 _Static_assert(PORT_BYTES >= VIRTIO_PCI_QUEUES_MAX * DOORBELL_BYTES, "a port for each queue");
 _Static_assert(CONFIG_AT + VIRTIO_PCI_CONFIG_MAX <= DOORBELL_AT, "the first page");

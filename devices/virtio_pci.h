@@ -15,7 +15,7 @@
 #include "spinlock.h"
 #include "virtq.h"
 
-#define VIRTIO_PCI_QUEUES_MAX 8
+#define VIRTIO_PCI_QUEUES_MAX 9
 #define VIRTIO_PCI_CONFIG_MAX 0x100
 
 /* Device status (2.1). */

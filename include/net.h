@@ -84,6 +84,10 @@ struct net_port_ops {
 	 * takes the page, with what was checked of the frame, header_bytes of up to NET_HEADER, for its
 	 * beginning. True: it has it, and received() is not called. False: it cannot, the frame is copied. */
 	bool (*exchange)(struct net_port *p, struct net_frame *f, const u8 *header, u32 header_bytes);
+	/* A frame for it that begins with these bytes is next, room() is going to be asked; NULL: all the
+	 * same.
+	 */
+	void (*steer)(struct net_port *p, const u8 *header, u32 bytes);
 	/* After some received(), once for all of them: the time to tell the receiver. */
 	void (*ready)(struct net_port *p);
 	u32 (*takes)(struct net_port *p); /* NET_TAKES_...; NULL: nothing */

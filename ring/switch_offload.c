@@ -171,6 +171,8 @@ void net_deliver_whole(struct passage *w, struct net_port *to, bool sum)
 
 	if (unlikely(w->frame->page) && exchanged(w, to))
 		return;
+	if (unlikely(to->ops->steer))
+		to->ops->steer(to, w->header, w->header_piece.length);
 	nr = ask_room(to, length, pieces);
 	if (!nr)
 		return;
@@ -236,6 +238,8 @@ void net_deliver_cut(struct passage *w, struct net_port *to)
 	u32 all = f->length - w->tcp.payload, index = 0, at = 0;
 	u8 h[NET_HEADER_CUT];
 
+	if (to->ops->steer)
+		to->ops->steer(to, w->header, w->header_piece.length);
 	net_skip(&payload, w->tcp.payload);
 	do {
 		u32 n = MIN(all - at, (u32)f->offload.cut);

@@ -10,6 +10,8 @@
 #define BYTES_PER_DISK_VCPU ((u64)32 << 10)
 #define DISK_VCPUS_MAX 8u /* a disk has no more queues */
 #define BYTES_PER_NET ((u64)96 << 10)
+#define BYTES_PER_NET_VCPU ((u64)80 << 10) /* beyond the first */
+#define NET_VCPUS_MAX 4u
 
 #define NUMBERED_MAX (CONFIG_NAME_MAX + 12)
 
@@ -68,11 +70,12 @@ static u64 fixed_bytes(const struct config_vm *vm)
 {
 	u64 bytes = BYTES_PER_VM + vm->vcpus * BYTES_PER_VCPU;
 	u64 disk = BYTES_PER_DISK + MIN(vm->vcpus, DISK_VCPUS_MAX) * BYTES_PER_DISK_VCPU;
+	u64 net = BYTES_PER_NET + (MIN(vm->vcpus, NET_VCPUS_MAX) - 1) * BYTES_PER_NET_VCPU;
 
 	for (unsigned i = 0; i < CONFIG_MAX_DISKS; i++)
 		bytes += vm->disks[i].path[0] ? disk : 0;
 	for (unsigned i = 0; i < CONFIG_MAX_NETS; i++)
-		bytes += vm->nets[i].bridge[0] ? BYTES_PER_NET : 0;
+		bytes += vm->nets[i].bridge[0] ? net : 0;
 	return bytes;
 }
 

@@ -139,6 +139,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	u8 first = size ? data[0] : 0;
 
+	nr_pairs = first & 4 ? 2 : 0;
 	create_with(true, first & 1 ? NET_ANTI_SPOOF : 0, first & 2 ? 100000 : 0);
 	for (; size >= STEP; data += STEP, size -= STEP)
 		step(data);

@@ -133,7 +133,7 @@ static void test_disks(void **state)
 					 slot >= PC_DISK_SLOT && slot < PC_DISK_SLOT + n ? 0x10421af4 : ~0u);
 		for (unsigned i = 0; i < n; i++) {
 			assert_int_equal(pci_config((PC_DISK_SLOT + i) << 3, 0x10), 0xc0000000 + 0x4000 * i);
-			assert_int_equal(pci_config((PC_DISK_SLOT + i) << 3, 0x14), 0xc001 + 32 * i);
+			assert_int_equal(pci_config((PC_DISK_SLOT + i) << 3, 0x14), 0xc001 + 64 * i);
 			/* Its capacity, through its BAR. */
 			assert_int_equal(board_read(true, 0xc0000200 + 0x4000 * i, 4), 64);
 		}

@@ -32,6 +32,7 @@ enum { RX, TX, CONTROL };
 #define F_STATUS BIT(16)
 #define F_CTRL BIT(17)
 #define F_CTRL_RX BIT(18)
+#define F_MQ BIT(22)
 #define F_CTRL_MAC BIT(23)
 #define F_ALL                                                                                                \
 	(F_CSUM | F_GUEST_CSUM | F_MAC | F_GUEST_TSO4 | F_GUEST_TSO6 | F_HOST_TSO4 | F_HOST_TSO6 | F_MRG |   \
@@ -46,6 +47,8 @@ struct header {
 
 static struct bridge bridge;
 static void *nic;
+static unsigned nr_pairs;           /* that the next one is to have */
+static u16 control_queue = CONTROL; /* where it is */
 static struct driver rx, tx, control;
 static const u8 mac_nic[6] = {2, 0, 0, 0, 0, 0x11}, mac_peer[6] = {2, 0, 0, 0, 0, 0x22};
 
@@ -118,8 +121,8 @@ static inline void peer_send(const u8 target[6], u32 length, struct net_offload 
 /* ---- the board ---- */
 static inline void create_with(bool packed, u32 flags, u64 rate)
 {
-	struct nic_setup setup = {.port = {.bridge = &bridge, .flags = flags, .rate = rate},
-				  .packed = packed};
+	struct nic_setup setup = {
+	    .port = {.bridge = &bridge, .flags = flags, .rate = rate}, .packed = packed, .queues = nr_pairs};
 	struct bridge_nic other = {.bridge = &bridge};
 
 	shim_tsc = 1000;
@@ -266,7 +269,7 @@ static inline u8 command(const u8 *bytes, u32 n)
 	MUST(gmem_set(&guest_ram, CONTROL_DATA + 4095, 0xee, 1) == 0);
 	driver_add(&control, b, 3, false);
 	if (driver_kick(&control))
-		doorbell(CONTROL);
+		doorbell(control_queue);
 	if (driver_used(&control, &id, &len))
 		MUST(len == 1);
 	return *(u8 *)at(CONTROL_DATA + 4095, 1);
