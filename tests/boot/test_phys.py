@@ -6,7 +6,7 @@ started from, to read only. What the guest wrote is in the files behind the disk
 that ask for what is not there, or is another's, do not start and say why.
 
 Network (M73): an interface on a bridge that has the machine's 82540EM, and behind that a tap interface in a network
-namespace, where we may make one: ping, and TCP both ways with checksums."""
+namespace, where we may make one: ping, and TCP both ways with checksums, from Linux and from a bare guest."""
 import hashlib
 import os
 import random
@@ -23,6 +23,7 @@ from linux_machine import FILES, TROUBLE, Shell, vm
 
 SIZE = 6 * 516096
 BYTES = int(os.environ.get("SOCLE_UPLINK_MIB", "2")) << 20   # TCP, each way
+PATIENCE = 120 + (BYTES >> 20) * 20
 TAPPED = os.path.join(os.path.dirname(os.path.abspath(__file__)), "tapped.py")
 pytestmark = pytest.mark.xdist_group("phys")
 MODULES = ("virtio_ring virtio virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci virtio_blk failover net_failover "
@@ -84,12 +85,18 @@ def ask_disks(ask, told):
     told.refused = ask("dd if=/tmp/vda of=/dev/vdd bs=4k count=1; echo status $?")
 
 
+# A guest without an operating system on the same bridge, with a TCP of its own.
+BARE = ("[vm bare]\nmemory = 64\nkernel = outside.elf\ncmdline = mib=%d\ntestdev = yes\n"
+        "net1 = bridge=out, mac=52:54:00:00:00:78\n" % (BYTES >> 20))
+
+
 def ask_network(ask, told):
     told.up = ask("ip link set eth0 up && ip addr add 10.77.0.2/24 dev eth0 && echo yes")
     told.ping = ask("ping -c 3 10.77.0.1; ping -c 3 -s 1472 10.77.0.1")
-    told.down = ask("nc 10.77.0.1 7000 </dev/null | sha256sum", 120)
-    told.file = ask("dd if=/dev/urandom of=/tmp/x bs=64k count=%d 2>/dev/null; sha256sum </tmp/x" % (BYTES >> 16), 120)
-    told.sent = ask("nc 10.77.0.1 7001 </tmp/x", 120)
+    told.down = ask("nc 10.77.0.1 7000 </dev/null | sha256sum", PATIENCE)
+    told.file = ask("dd if=/dev/urandom of=/tmp/x bs=64k count=%d 2>/dev/null; sha256sum </tmp/x" % (BYTES >> 16), PATIENCE)
+    told.sent = ask("nc 10.77.0.1 7001 </tmp/x", PATIENCE)
+    print("uplink: %d MiB each way, by Linux" % (BYTES >> 20), flush=True)
 
 
 @pytest.fixture(scope="module")
@@ -100,12 +107,13 @@ def linux(tmp_path_factory):
     (folder / "data").write_bytes(told.data)
     config = "[socle]\nuplink = out\n" + vm(more=DISKS + NET) + "".join(
         "[vm %s]\nmemory = 16M\nkernel = hello.elf\nconsole = none\ndisk1 = %s\n" % (name, disk)
-        for name, (disk, _) in WRONG.items())
+        for name, (disk, _) in WRONG.items()) + (BARE if told.tap else "")
     img = booter.image(config, dict(FILES, **{"boot/initrd": os.path.join(BUILD, "guests/linux/initrd-net"),
-                                              "hello.elf": os.path.join(BUILD, "guests/hello.elf")}))
+                                              "hello.elf": os.path.join(BUILD, "guests/hello.elf"),
+                                              "outside.elf": os.path.join(BUILD, "guests/bench-outside.elf")}))
     with open(img, "rb") as f:
         told.image = f.read(256 * 512)
-    argv = booter.argv(img, 1024, 1, 500, "bochs", None,
+    argv = booter.argv(img, 1024, 1, 500 + 4 * PATIENCE, "bochs", None,
                        [word for name in told.before for word in ("-d", "%s=%s" % (name, folder / name))])
     if told.tap:
         argv = ["unshare", "-n", sys.executable, TAPPED, str(folder / "data"), *argv, "--tap", "tap0"]
@@ -119,7 +127,9 @@ def linux(tmp_path_factory):
             if told.tap:
                 ask_network(shell.ask, told)
             told.dmesg = shell.ask("dmesg")
-            told.end = shell.power_off()
+            console.send("poweroff\r")
+            told.end = console.wait(60 + PATIENCE)   # for the bare guest
+            print("\n".join(line for line in told.end.socle.splitlines() if "outside: " in line), flush=True)
         finally:
             console.close()
     told.after = {name: (folder / name).read_bytes() for name in told.before}
@@ -193,6 +203,17 @@ def test_network(linux):
     assert re.findall(r"(\d+) packets transmitted, (\d+) packets received", linux.ping) == [("3", "3")] * 2, linux.ping
     assert sha(linux.data) in linux.down
     assert len(linux.file.split()[0]) == 64 and linux.file.split()[0] in linux.sent
+
+
+def test_network_of_a_bare_guest(linux):
+    """ARP, echo, and TCP both ways; what it sent was compared by itself with the sum that it got back."""
+    if not linux.tap:
+        pytest.skip("this machine lets us make no tap interface (root and /dev/net/tun are needed)")
+    said = [line.partition("bare| ")[2] for line in linux.end.socle.splitlines() if line.startswith("bare| ")]
+    assert [line for line in said if line.startswith(("PASS", "FAIL"))] == [
+        "PASS " + name for name in ("arp", "ping", "receive", "send")], said
+    assert "outside: received %d bytes, SHA-256 %s" % (BYTES, sha(linux.data)) in said
+    assert "bare: left through the debug exit port, value 0" in linux.end.socle
 
 
 def test_end(linux):
