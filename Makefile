@@ -21,6 +21,7 @@ help:
 #: make iso            build/socle.iso, a CD image with the same content
 #: make unit           unit tests only             make boot-test   boot tests only (K=NAME selects)
 #: make soak           30 minutes of random life-cycle verbs over 8 guests (SECONDS=N SEED=N CPUS=N CYCLES=N)
+#: make soak-io        10 minutes of random I/O on all devices, 64 MiB to the outside (SECONDS=N SEED=N UPLINK=MiB)
 #: make lint           style, sizes, include direction
 #: make fuzz           fuzzes parser and decoder   make fuzz-replay  the known inputs only
 #: make check-config CONF=FILE   checks a socle.conf without booting it
@@ -119,6 +120,10 @@ soak: all
 	@SOCLE_SOAK=$(or $(SECONDS),1800) SOCLE_SEED=$(or $(SEED),0) SOCLE_SOAK_CPUS=$(or $(CPUS),4) SOCLE_CYCLES=$(or $(CYCLES),1000) \
 		SOCLE_READS=100000000 \
 		SOCLE_BUILD=$(CURDIR)/$(B) /usr/bin/python3 -m pytest -q -s -p no:cacheprovider tests/boot/test_soak.py
+# UPLINK: MiB over TCP each way, between the machine's network card and a Linux and a bare guest.
+soak-io: all boot-programs
+	@SOCLE_SOAK_IO=$(or $(SECONDS),600) SOCLE_SEED=$(or $(SEED),0) SOCLE_UPLINK_MIB=$(or $(UPLINK),64) SOCLE_BUILD=$(CURDIR)/$(B) \
+		/usr/bin/python3 -m pytest -q -s -p no:cacheprovider tests/boot/test_soak_io.py tests/boot/test_phys.py
 lint:
 	@scripts/lint
 bench-exits: all
@@ -140,5 +145,5 @@ check-config: $(B)/check-config
 clean:
 	rm -rf $(B)
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
-.PHONY: help all image iso run test unit boot-test soak lint bench-exits bench-sched bench-io bench-linux check-config clean
+.PHONY: help all image iso run test unit boot-test soak soak-io lint bench-exits bench-sched bench-io bench-linux check-config clean
 .DELETE_ON_ERROR:

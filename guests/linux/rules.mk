@@ -17,6 +17,7 @@ LFILES := $(L)/init=/init $(L)/measure=/bin/measure $(L)/kerneltext=/bin/kernelt
 	$(foreach m,$(LMODULES),$(L)/$(m).ko=/lib/modules/$(m).ko)
 LFILES_ATA := $(LFILES) $(foreach m,$(LMODULES_ATA),$(L)/$(m).ko=/lib/modules/$(m).ko)
 LFILES_NET := $(LFILES) $(foreach m,$(LMODULES_NET),$(L)/$(m).ko=/lib/modules/$(m).ko)
+LFILES_IO := $(L)/soak=/bin/soak $(LFILES_ATA) $(filter-out $(LFILES),$(LFILES_NET))
 LFILES_PC := $(filter-out %.ko,$(LFILES)) $(foreach m,$(LMODULES_PC),$(L)/$(m).ko=/lib/modules/$(m).ko)
 
 # What make image, make run and the tests put on the boot volume when they are told nothing else.
@@ -30,7 +31,7 @@ $(L)/%: guests/linux/%.c guests/linux/sys.h guests/linux/meters.h
 	@mkdir -p $(@D)
 	@echo "  CC    $< (Linux guest)"
 	$(CC) $(LCFLAGS) $< -o $@
-$(L)/initrd $(L)/initrd-ata $(L)/initrd-net $(L)/initrd-pc: guests/linux/mkinitrd $(L)/busybox $(foreach f,$(LFILES),$(firstword $(subst =, ,$(f)))) $(LTESTS)
+$(L)/initrd $(L)/initrd-ata $(L)/initrd-net $(L)/initrd-io $(L)/initrd-pc: guests/linux/mkinitrd $(L)/busybox $(foreach f,$(LFILES),$(firstword $(subst =, ,$(f)))) $(LTESTS)
 	@echo "  CPIO  $@"
 	guests/linux/mkinitrd -o $@ -b $(L)/busybox $(LINITRD:%=-f %) -d guests/linux/tests=/tests
 $(L)/initrd: LINITRD = $(LFILES)
@@ -38,9 +39,11 @@ $(L)/initrd-ata: LINITRD = $(LFILES_ATA)
 $(L)/initrd-ata: $(LMODULES_ATA:%=$(L)/%.ko)
 $(L)/initrd-net: LINITRD = $(LFILES_NET)
 $(L)/initrd-net: $(LMODULES_NET:%=$(L)/%.ko)
+$(L)/initrd-io: LINITRD = $(LFILES_IO)
+$(L)/initrd-io: $(L)/soak $(LMODULES_ATA:%=$(L)/%.ko) $(LMODULES_NET:%=$(L)/%.ko)
 $(L)/initrd-pc: LINITRD = $(LFILES_PC)
 $(L)/initrd-pc: $(LMODULES_PC:%=$(L)/%.ko)
-guests: $(L)/bzImage $(L)/bzImage-pc $(L)/initrd $(L)/initrd-ata $(L)/initrd-net $(L)/initrd-pc
+guests: $(L)/bzImage $(L)/bzImage-pc $(L)/initrd $(L)/initrd-ata $(L)/initrd-net $(L)/initrd-io $(L)/initrd-pc
 
 # The same kernel on the bare machine, for make bench-linux.
 $(L)/native.so: $(B)/loader/guests/linux/native.o

@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All devices at once, and the 82540EM alone.
+
+Two guests share one boot. `pc` is Debian's unmodified kernel for PCs, the only one with an e1000 module (M11, M66, M69,
+M77, M84): two of its 82540EMs on one bridge ping each other and fetch files over TCP, whose checksums are right; each is
+reset, and goes. Then it is the peer of `linux`, which has a disk of each kind (M11, M12), a virtio network interface, a
+virtio console and entropy: all of them are in use together, at random, and all that was written and sent is compared.
+The seed is printed; SOCLE_SEED=N does the same again. `make soak-io` takes ten minutes for what takes seconds here."""
+import os
+import random
+import re
+import time
+import types
+
+import pytest
+from conftest import BUILD, Booter, Console, emulator_slot
+from linux_machine import FILES, TROUBLE, Shell
+
+pytestmark = pytest.mark.xdist_group("soak_io")
+SECONDS = int(os.environ.get("SOCLE_SOAK_IO", "10"))
+SEED = int(os.environ.get("SOCLE_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 32)
+# Of each disk: its size, and at most so many.
+DISK, OPERATIONS = (4 << 20, 1 << 40) if SECONDS > 60 else (1 << 20, 200)
+LINUX = os.path.join(BUILD, "guests/linux")
+SIZE = 2 << 20
+DISKS = {"sda": "ide", "sdb": "pio", "vda": "", "vdb": "packed"}
+MODULES = ("scsi_common scsi_mod sd_mod libata ata_piix virtio_blk failover net_failover virtio_net virtio-rng")
+LOAD = "for m in %s; do insmod /lib/modules/$m.ko || echo failed: $m; done" % MODULES
+START = ("rm -f /tmp/stop; mkdir -p /tmp/www; httpd -p 8080 -h /tmp/www; ifconfig eth0 10.0.1.1 netmask 255.255.255.0 up; "
+         "sh /tests/exchange 10.0.1.2 >/tmp/log.net & sh /tests/entropy >/tmp/log.rng & ")
+
+
+def config():
+    keys = "[vm %s]\nmemory = 256M\nkernel = /boot/%s\ninitrd = /boot/%s\ncmdline = %s quiet loglevel=3 nokaslr mitigations=off%s\n"
+    disks = "".join("disk%d = boot/%s.img%s\n" % (n, name, ", " + words if words else "")
+                    for n, (name, words) in enumerate(DISKS.items(), 1))
+    return (keys % ("linux", "vmlinuz", "initrd", "console=hvc0 earlyprintk=serial", "") + disks +
+            "net1 = bridge=lan\nconsole = virtio\nrng = yes\n" +
+            keys % ("pc", "vmlinuz-pc", "initrd-pc", "console=ttyS0", " socle.test=peer") +
+            "net1 = model=e1000\nnet2 = model=e1000, mac=52:54:00:12:34:56\nnet3 = model=e1000, bridge=lan\n")
+
+
+def images():
+    return {**FILES, "boot/initrd": os.path.join(LINUX, "initrd-io"), "boot/vmlinuz-pc": os.path.join(LINUX, "bzImage-pc"),
+            "boot/initrd-pc": os.path.join(LINUX, "initrd-pc"), **{"boot/%s.img" % d: bytes(DISK) for d in DISKS}}
+
+
+def console_rounds(shell, dice):
+    """Text there and back, until the time is up; how many characters."""
+    end, characters = time.monotonic() + SECONDS, 0
+    while time.monotonic() < end or not characters:
+        text = "".join(dice.choices("abcdefghijklmnopqrstuvwxyz0123456789 ,.:", k=dice.randint(1, 300))).strip() or "x"
+        answer = shell.ask("printf '%%s\\n' '%s' | tee /tmp/typed | tr a-z A-Z" % text, 300)
+        assert text.upper() in answer, (SEED, text, answer)
+        characters += len(text)
+    return characters
+
+
+def soak(console, shell, told):
+    dice = random.Random(SEED)
+    told.load = shell.ask(LOAD, 120)
+    if b"soak: ready" not in console.seen:
+        console.expect("soak: ready", 500)
+    start = START + "".join("soak /dev/%s %d %d >/tmp/log.%s & " % (disk, dice.randrange(1, 1 << 60), OPERATIONS, disk)
+                            for disk in DISKS)
+    shell.ask(start + "echo started")
+    told.characters = console_rounds(shell, dice)
+    told.interrupts = shell.ask("cat /proc/interrupts", 300)
+    shell.ask("touch /tmp/stop; wait; touch /tmp/www/stop", 900)   # the other guest last: it goes then
+    if b"soak: end" not in console.seen:
+        console.expect("soak: end", 300)
+    told.logs = {name: shell.ask("cat /tmp/log." + name).strip() for name in (*DISKS, "net", "rng")}
+    told.dmesg = shell.ask("dmesg")
+    print("soak-io: seed %d, %d s" % (SEED, SECONDS))
+    print("\n".join(told.logs.values()))
+    print("soak: console: all is there: %d characters" % told.characters, flush=True)
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory):
+    booter, told = Booter(tmp_path_factory.mktemp("soak_io")), types.SimpleNamespace()
+    img = booter.image(config(), images())
+    with emulator_slot():
+        console = Console(booter.argv(img, 1024, 1, 1500 + 2 * SECONDS, "bochs", None, ()), 500)
+        try:
+            shell = Shell(console)
+            shell.ready()
+            soak(console, shell, told)
+            told.machine = shell.power_off()
+        finally:
+            console.close()
+    os.unlink(img)
+    told.said = [line.partition("net: ")[2] for line in told.machine.socle.splitlines()
+                 if re.match(r"(pc\| )?net: ", line)]
+    return told
+
+
+# ---- the 82540EMs of one guest ----
+
+def of(told, word):
+    return [line.partition(word)[2].strip() for line in told.said if line.startswith(word)]
+
+
+def test_it_ends(told):
+    assert told.machine.status == 0, told.machine
+    assert told.said[-1] == "end" and "removed" in told.said, told.machine
+    assert not of(told, "trouble") and not of(told, "failed"), told.machine
+
+
+def test_addresses(told):
+    """From the EEPROM, whose checksum the driver has checked."""
+    one, two = of(told, "addresses")[0].split()
+    assert two == "52:54:00:12:34:56"
+    assert re.fullmatch("[0-9a-f][26ae](:[0-9a-f]{2}){5}", one) and one != two
+
+
+def test_ping(told):
+    pings = of(told, "ping")
+    assert len(pings) == 5
+    assert all("3 packets received, 0% packet loss" in ping for ping in pings), pings
+
+
+def test_files(told):
+    has = {side: of(told, side + " has")[0] for side in ("one", "two")}
+    assert of(told, "one got") == [has["two"]]
+    assert of(told, "two got") == [has["one"]]
+    assert has["one"] != has["two"]
+
+
+@pytest.mark.parametrize("side", ["one", "two"])
+def test_nothing_was_lost(told, side):
+    counts = {line.split()[0]: line for line in of(told, side) if "packets:" in line}
+    for way in ("RX", "TX"):
+        assert "errors:0 dropped:0 overruns:0" in counts[way], counts
+        packets = int(re.search(r"packets:(\d+)", counts[way]).group(1))
+        assert packets > SIZE / 65536
+
+
+def test_moderation(told):
+    """One interrupt tells of several frames."""
+    lines = [line.split() for line in of(told, "interrupts")]
+    packets = sum(int(n) for side in ("one", "two") for n in re.findall(r"packets:(\d+)", " ".join(of(told, side))))
+    assert len(lines) == 2
+    assert all(10 < int(line[1]) for line in lines) and sum(int(line[1]) for line in lines) < packets / 2, lines
+
+
+# ---- all devices ----
+
+def test_modules_load(told):
+    assert "failed" not in told.load
+    assert not TROUBLE.search(told.dmesg), told.dmesg
+    assert "soak: trouble" not in told.machine.socle, told.machine
+
+
+@pytest.mark.parametrize("name", [*DISKS, "net", "rng"])
+def test_nothing_is_lost(told, name):
+    assert "all is there: " in told.logs[name] and "WRONG" not in told.logs[name], (SEED, told.logs)
+    assert int(re.search(r"all is there: (\d+)", told.logs[name])[1]) > (50 if name in DISKS else 1), told.logs
+
+
+def test_nothing_is_lost_by_the_other(told):
+    said = [line.partition("soak: net: ")[2] for line in told.machine.socle.splitlines() if "| soak: net: " in line]
+    assert said and said[0].startswith("all is there: "), told.machine
+    assert all("errors:0 dropped:0 overruns:0" in line for line in said if "packets:" in line), said
+
+
+def test_all_were_in_use(told):
+    for what in ("14-edge +ata_piix", "virtio.*-req", "virtio.*-input"):
+        rows = re.findall(r"^ *\d+: +(\d+) .*" + what, told.interrupts, re.M)
+        assert rows and all(int(n) > 10 for n in rows), told.interrupts
+    assert told.characters > 0
