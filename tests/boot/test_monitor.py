@@ -230,7 +230,7 @@ def test_wrong_input(monitor):
     m.console.expect(PROMPT, timeout=30)
     # What is refused at the last step has left everything, run queues as well.
     m.console.send("create\r[vm x]\rmemory = 16\rkernel = life.elf\rpin = 40\r.\r")
-    m.log("error: x: pin: none of these CPUs exists; expected some of 0 to 0")
+    m.log("error: x: pin: none of these CPUs runs guests; expected some of 0 to 0")
     m.console.send("create\r[vm x]\r\x03")
     m.console.expect(r"\^C", timeout=30)
     m.console.expect(PROMPT, timeout=30)

@@ -31,7 +31,7 @@ static void text_that_makes_no_vm(void **state)
 		     "create:1: [socle] is for the whole machine: expected one [vm NAME]");
 	text_refused(X "[socle]\r.\r", "create:4: [socle] is for the whole machine: expected one [vm NAME]");
 	text_refused("[vm x]\rmemory = 4\rkernel = other.elf\r.\r", "x: other.elf was not loaded");
-	text_refused(X "pin = 1\r.\r", "x: pin: none of these CPUs exists; expected some of 0 to 0");
+	text_refused(X "pin = 1\r.\r", "x: pin: none of these CPUs runs guests; expected some of 0 to 0");
 	text_refused("[vm x]\rmemory = 8G\rkernel = k.elf\r.\r",
 		     "x: not created: memory: 8192 MiB asked for");
 	text_refused(X "\x03", "^C");
