@@ -20,14 +20,16 @@
 static void later(void *opaque)
 {
 	struct e1000 *e = opaque;
-	u64 began = tsc_now(), now;
+	struct bridge_time began = bridge_time(e->bridge);
+	u64 now;
 
 	spin_unlock(&e->lock);
 	e1000_transmit(e);
+	bridge_pay(e->bridge, e->group, began);
 	spin_lock(&e->lock);
 	now = tsc_now();
 	if (e->later.armed)
-		timer_set(&e->later, sched_go_on(e->group, now - began, now));
+		timer_set(&e->later, sched_go_on(e->group, now - began.since, now));
 }
 
 /* It may be master of the bus now, and have descriptors. The bus is locked. */
@@ -90,7 +92,7 @@ static void device_init(struct e1000 *e, const struct nic_setup *setup)
 		e->tx.slot[i].frame.complete = e1000_transmit_complete;
 	}
 	timer_init(&e->later, later, e, &e->lock);
-	e->later.group = setup->group;
+	/* later() pays itself: what receivers owe is theirs. */
 	e1000_irq_init(e);
 	e1000_eeprom_init(e, setup->port.address);
 	e1000_phy_reset(e);
@@ -194,4 +196,4 @@ static void meters(const void *nic, struct device_meters *m)
 				    .accesses = __atomic_load_n(&e->accesses, __ATOMIC_RELAXED)};
 }
 
-const struct nic_type e1000_nic = {create, destroy, reset, usage, port, meters};
+const struct nic_type e1000_nic = {create, destroy, reset, usage, port, meters, NULL};

@@ -28,6 +28,9 @@ struct nic_type {
 	u64 (*usage)(const void *nic); /* bytes that it takes */
 	struct net_port *(*port)(void *nic);
 	void (*meters)(const void *nic, struct device_meters *m);
+	/* The guest has stopped: true, or what is on its way ends, but other VMs have to run for that; ask
+	 * again. Before destroy() and reset(). NULL: it is true always. */
+	bool (*quiet)(void *nic);
 };
 
 extern const struct nic_type virtio_net_nic, e1000_nic;

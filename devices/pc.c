@@ -389,6 +389,18 @@ void pc_destroy(struct pc *pc)
 	heap_free(pc);
 }
 
+bool pc_quiet(struct pc *pc)
+{
+	bool quiet = true;
+
+	for (unsigned i = 0; i < pc->config.nr_nics; i++) {
+		const struct nic_type *type = nic_types[pc->config.nics[i].model];
+		if (type->quiet && pc->nics[i])
+			quiet &= type->quiet(pc->nics[i]);
+	}
+	return quiet;
+}
+
 /* The interrupt chips last: they keep the levels that the devices have left. */
 void pc_reset(struct pc *pc)
 {

@@ -108,7 +108,7 @@ static void complete(struct net_frame *f, bool delivered)
 		pv_net_answer(r, s->id, 0, 0, 0);
 		n->free_slots[n->nr_free++] = s->index;
 	}
-	more = n->blocked && !n->serving;
+	more = n->blocked && !n->serving && r->state == PV_OPEN;
 	if (more)
 		later_promise(&n->later);
 	if (n->serving) {
@@ -171,10 +171,15 @@ static int send_turn(struct pv_net *n, bool *more, bool promise)
 	if (n->serving || r->state != PV_OPEN) {
 		int rc = r->state == PV_OPEN ? 0 : ERR_NOENT;
 		*more = false;
-		spin_unlock(&r->lock);
+		n->missed |= n->serving;
+		if (n->serving)
+			spin_unlock(&r->lock);
+		else
+			pv_net_unlock_and_tell(n, r); /* it waited for what was put off, perhaps */
 		return rc;
 	}
 	n->serving = true;
+	n->missed = false;
 	if (unlikely(n->flipping))
 		pv_net_flip_send(n);
 	for (unsigned i = 0; i < TURN_BATCHES && *more; i++) {
@@ -184,9 +189,10 @@ static int send_turn(struct pv_net *n, bool *more, bool promise)
 		spin_lock(&r->lock);
 	}
 	n->serving = false;
-	/* Blocked, and all came back meanwhile: nobody else goes on. */
-	if (n->blocked && n->nr_free == TX_SLOTS)
-		*more = true;
+	/* Blocked, and all came back meanwhile; or a doorbell came behind the last look: nobody else goes on.
+	 */
+	*more |= (n->blocked && n->nr_free == TX_SLOTS) || n->missed;
+	*more &= r->state == PV_OPEN;
 	if (unlikely(*more) && promise)
 		later_promise(&n->later);
 	pv_net_unlock_and_tell(n, r);
@@ -344,6 +350,17 @@ static void *create(struct guest *g, struct pci_bus *bus, u8 devfn, const struct
 	return NULL;
 }
 
+static bool quiet(void *nic)
+{
+	struct pv_net *n = nic;
+	bool done = true;
+
+	__atomic_store_n(&n->stopped, true, __ATOMIC_RELEASE);
+	for (unsigned i = 0; i < RINGS; i++)
+		done &= close_ring(&n->device, i) != ERR_AGAIN;
+	return done;
+}
+
 static void reset(void *nic)
 {
 	struct pv_net *n = nic;
@@ -361,10 +378,10 @@ static void destroy(void *nic)
 
 	if (!n)
 		return;
-	reset(n);
-	timer_destroy(&n->settle); /* it may put more off */
+	reset(n); /* from here on nobody puts anything off */
 	later_destroy(&n->later);
 	bridge_leave(n->bridge, &n->port, n->group);
+	timer_destroy(&n->settle); /* who ran the switch may have set it until now */
 	heap_free(n);
 }
 
@@ -394,4 +411,4 @@ static void meters(const void *nic, struct device_meters *m)
 	}
 }
 
-const struct nic_type pv_net_nic = {create, destroy, reset, usage, port, meters};
+const struct nic_type pv_net_nic = {create, destroy, reset, usage, port, meters, quiet};

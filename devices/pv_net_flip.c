@@ -120,7 +120,7 @@ static void settle(void *opaque)
 	pv_net_flip_send(n);
 	again = n->flipping;
 	news = flipping != n->flipping;
-	more = n->blocked && !n->serving && n->nr_free;
+	more = n->blocked && !n->serving && n->nr_free && n->ring[RING_TX].state == PV_OPEN;
 	if (more)
 		later_promise(&n->later);
 	if (n->serving)
@@ -136,8 +136,12 @@ static void settle(void *opaque)
 	n->wait_ns = news || !again ? FLIP_WAIT_NS : MIN(2 * n->wait_ns, (u64)FLIP_WAIT_MOST_NS);
 	if (again)
 		timer_set(&n->settle, tsc_now() + ns_to_tsc(n->wait_ns));
-	if (more)
-		later_keep(&n->later, 0);
+	if (!more)
+		return;
+	/* What goes on may call pv_net_flip_soon(). The promise keeps the interface. */
+	spin_unlock(&n->settle_lock);
+	later_keep(&n->later, 0);
+	spin_lock(&n->settle_lock);
 }
 
 void pv_net_flip_soon(struct pv_net *n)

@@ -72,6 +72,7 @@ struct pv_net {
 	struct net_ring ring[RINGS];
 	/* Under the transmit ring's lock. */
 	bool serving; /* somebody is taking frames; who comes meanwhile need not */
+	bool missed;  /* somebody came meanwhile */
 	bool blocked; /* there was no slot for the next */
 	u32 nr_free;
 	u64 flipping; /* slots whose pages are on their way */

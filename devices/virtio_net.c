@@ -30,8 +30,12 @@ static u64 go_on(void *opaque)
 	struct bridge_time began = bridge_time(n->bridge);
 	bool more = net_ctrl_serve(n, false);
 
+	__atomic_store_n(&n->going, true, __ATOMIC_RELAXED);
 	for (unsigned i = 0; 2 * i < net_control(n); i++)
 		more |= net_tx_serve(&n->pair[i], false);
+	__atomic_store_n(&n->going, false, __ATOMIC_RELAXED);
+	for (unsigned i = 0; i < n->nr_pairs; i++)
+		more |= net_tx_owes(&n->pair[i]);
 	bridge_pay(n->bridge, n->group, began);
 	return more ? 0 : LATER_NEVER;
 }
@@ -201,4 +205,4 @@ static void meters(const void *nic, struct device_meters *m)
 	virtio_pci_meters(&n->pci, m);
 }
 
-const struct nic_type virtio_net_nic = {create, destroy, reset, usage, port, meters};
+const struct nic_type virtio_net_nic = {create, destroy, reset, usage, port, meters, NULL};

@@ -83,7 +83,9 @@ struct net_pair {
 	struct tx_slot slot[TX_SLOTS];
 	u32 slot_head, slot_tail; /* free-running; head: the oldest */
 	bool serving;             /* somebody is taking frames; who comes meanwhile need not; atomic */
+	bool missed;              /* somebody came meanwhile */
 	bool blocked;             /* there was no slot for the next */
+	bool owes;                /* it was, and is to be gone on with by who goes on now */
 	struct piece_pool tx_pool;
 
 	/* Under the receive queue's lock. */
@@ -104,6 +106,7 @@ struct virtio_net {
 	u8 own[NET_ADDRESS]; /* the address after a reset */
 	u8 config[10];
 	struct later later;       /* goes on where serving ended */
+	bool going;               /* it does, right now; atomic */
 	struct net_filter filter; /* under the first receive queue's lock */
 
 	/* 5.1.6.5.5: a flow is received where it was sent last. */
@@ -158,6 +161,8 @@ static inline struct virtio_net_header chain_header(struct virtq_chain *c)
 /* ---- virtio_net_tx.c ---- */
 /* True: there may be more, for later, which is promised if the caller wants to. */
 bool net_tx_serve(struct net_pair *p, bool promise);
+/* Once after net_tx_serve() of all pairs, when `going` is false again: there is more. */
+bool net_tx_owes(struct net_pair *p);
 void net_tx_init(struct net_pair *p);
 bool net_tx_is_idle(struct net_pair *p);
 

@@ -40,8 +40,12 @@ static void __attribute__((noinline)) retire_now(struct net_pair *p)
 	more = p->blocked && !p->serving;
 	if (more) {
 		p->blocked = false;
-		later_promise(&p->net->later);
+		/* It may be this CPU that goes on, with another pair: it looks before it ends. */
+		p->owes = __atomic_load_n(&p->net->going, __ATOMIC_RELAXED);
+		more = !p->owes;
 	}
+	if (more)
+		later_promise(&p->net->later);
 	spin_unlock(&q->lock);
 	if (tell)
 		virtio_pci_interrupt(&p->net->pci, 2 * p->index + 1);
@@ -129,7 +133,8 @@ static enum tx_look look(struct net_pair *p, struct tx_slot **out)
 		return virtq_kicks_on(&q->vq) ? TX_AGAIN : TX_EMPTY;
 	if (rc < 0)
 		return TX_BROKEN;
-	p->tx_pool.tail += s->chain.nr_read + s->chain.nr_write;
+	/* At least one, so that the pool is empty only when no slot is in use. */
+	p->tx_pool.tail += MAX(1u, s->chain.nr_read + s->chain.nr_write);
 	s->pieces_end = p->tx_pool.tail;
 	s->done = false;
 	p->slot_tail++;
@@ -161,11 +166,12 @@ bool net_tx_serve(struct net_pair *p, bool promise)
 
 	spin_lock(&q->lock);
 	if (p->serving || !virtio_pci_queue_live(&p->net->pci, q)) {
+		p->missed = true;
 		spin_unlock(&q->lock);
 		return false;
 	}
 	__atomic_store_n(&p->serving, true, __ATOMIC_RELAXED);
-	p->blocked = false;
+	p->blocked = p->missed = false;
 	virtq_kicks_off(&q->vq);
 	for (unsigned i = 0; i < TURN_BATCHES && l == TX_AGAIN; i++) {
 		l = take_batch(p);
@@ -177,8 +183,9 @@ bool net_tx_serve(struct net_pair *p, bool promise)
 	__atomic_store_n(&p->serving, false, __ATOMIC_RELAXED);
 	__atomic_thread_fence(__ATOMIC_SEQ_CST); /* see complete() */
 	slots_retire(p);
-	/* Blocked, and all came back meanwhile: nobody else goes on. */
-	if (p->blocked && p->slot_head == p->slot_tail)
+	/* Blocked, and all came back meanwhile; or a doorbell came behind the last look: nobody else goes on.
+	 */
+	if (l == TX_EMPTY && ((p->blocked && p->slot_head == p->slot_tail) || p->missed))
 		l = TX_AGAIN;
 	tell = q->enabled && virtio_queue_news(q);
 	if (unlikely(l == TX_AGAIN) && promise)
@@ -189,6 +196,18 @@ bool net_tx_serve(struct net_pair *p, bool promise)
 	if (l == TX_BROKEN)
 		virtio_pci_fail(&p->net->pci);
 	return l == TX_AGAIN;
+}
+
+/* After `going` has been taken away: who has the lock later sees that. */
+bool net_tx_owes(struct net_pair *p)
+{
+	bool owes;
+
+	spin_lock(&p->tx->lock);
+	owes = p->owes;
+	p->owes = false;
+	spin_unlock(&p->tx->lock);
+	return owes;
 }
 
 /* ---- life ---- */

@@ -113,8 +113,8 @@ static int frame_install(struct gmem *m, const struct hole *h, unsigned level, h
 	return 0;
 }
 
-/* The frame is allocated and zeroed before the lock is taken, for 2 MiB take a while; nobody who touches
- * guest memory holds a lock that an interrupt handler of ours takes. */
+/* The frame is allocated and zeroed before the lock is taken, for 2 MiB take a while. Who is not patient may
+ * hold a device's lock, which an interrupt handler takes as well: none comes in. */
 static int populate_at(struct gmem *m, const struct hole *h, unsigned level, bool patient)
 {
 	unsigned order = 9 * (level - 1);
@@ -153,7 +153,9 @@ static int slot_populate(struct gmem *m, const struct gmem_slot *s, gpa_t gpa, b
 		return 0;
 	if (epte_is_leaf(h.walk.value))
 		return unhide(m, &h);
-	for (unsigned level = first_level(m, s, gpa, h.walk.level); level && rc; level--)
+	unsigned level = first_level(m, s, gpa, h.walk.level);
+	/* A page of 1 GiB would keep interrupts out for a tenth of a second. */
+	for (level = patient ? level : MIN(level, 2u); level && rc; level--)
 		rc = populate_at(m, &h, level, patient);
 	return rc;
 }

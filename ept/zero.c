@@ -53,7 +53,8 @@ u64 gmem_idle_pages(void)
 	return n;
 }
 
-/* Interrupts may come between pieces: a UART's FIFO is full after a millisecond. */
+/* Interrupts may come between pieces, where the caller holds no lock: a UART's FIFO is full after a
+ * millisecond. */
 #define PIECE_ORDER 4u
 
 static void (*on_wait)(void) = cpu_poll_interrupts;
@@ -72,8 +73,6 @@ hpa_t zero_block_get(unsigned order, bool patient)
 		memset(phys_to_virt(block + done), 0, PAGE_SIZE << PIECE_ORDER);
 		if (patient)
 			on_wait();
-		else
-			cpu_poll_interrupts();
 	}
 	return block;
 }

@@ -41,8 +41,8 @@ int gmem_add_slot(struct gmem *m, gpa_t base, u64 length, u32 flags);
 void gmem_destroy(struct gmem *m);
 const struct gmem_slot *gmem_slot_of(const struct gmem *m, gpa_t gpa);
 
-/* Makes the page at gpa present (largest size that fits slot, alignment and page_order, smaller
- * when memory is fragmented). 0, ERR_FAULT (not RAM), ERR_NOMEM. */
+/* Makes the page at gpa present (largest size up to 2 MiB that fits slot, alignment and page_order, smaller
+ * when memory is fragmented). No interrupt comes in. 0, ERR_FAULT (not RAM), ERR_NOMEM. */
 int gmem_populate(struct gmem *m, gpa_t gpa);
 /* The same for an EPT violation; access as in bits 2:0 of its exit qualification (EPT_R | EPT_W |
  * EPT_X). 0: the guest may try again. ERR_FAULT: not RAM, or a write to ROM. ERR_NOMEM. What takes long is

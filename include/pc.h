@@ -92,6 +92,9 @@ void pc_destroy(struct pc *pc);
 u64 pc_usage(const struct pc *pc);
 /* Of disk i of pc_config.disks[], in this life of the PC; any CPU. All 0: there is none. */
 void pc_disk_meters(const struct pc *pc, unsigned i, struct device_meters *m);
+/* All vCPUs have stopped for good: whether the PC can be destroyed or reset now; else other VMs have to run
+ * before, so ask again later. The guest's network interfaces end with the first call. */
+bool pc_quiet(struct pc *pc);
 /* As after power-on, except the clock and its battery-backed memory. No vCPU may be running. */
 void pc_reset(struct pc *pc);
 /* After pc_create() or pc_reset(): programs PIC, PIT and CMOS as a PC BIOS leaves them for what it boots. */

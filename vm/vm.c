@@ -13,6 +13,9 @@
 struct vm_host vm_host;
 
 static void vm_stopped(void *opaque);
+static void ends(void *opaque);
+
+#define QUIET_NS 1000000u
 
 void vm_init(void)
 {
@@ -206,6 +209,7 @@ static int vm_fill(struct vm *vm, const struct sched_group *past)
 		vm_empty(vm);
 	vm->state = VM_CREATED;
 	vm->wish = VM_WISH_NONE;
+	timer_init(&vm->ends, ends, vm, NULL);
 	return rc;
 }
 
@@ -418,10 +422,22 @@ static void say_stopped(const struct vm *vm)
 		log_info("%s: %s", g->name, triple ? "triple fault" : stop_name(g->stop));
 }
 
-/* On the scheduler's stack, after the VM's last vCPU has left it. */
+/* On the boot CPU, as what it leads to. */
+static void ends(void *opaque)
+{
+	struct vm *vm = opaque;
+	work_queue(&vm->guest.stopped_work);
+}
+
+/* On the scheduler's stack, after the VM's last vCPU has left it; again, while other VMs have to run before
+ * it can end. */
 static void vm_stopped(void *opaque)
 {
 	struct vm *vm = opaque;
+	if (!pc_quiet(vm->pc)) {
+		timer_set(&vm->ends, tsc_now() + ns_to_tsc(QUIET_NS));
+		return;
+	}
 	say_stopped(vm);
 	guest_log_exits(&vm->guest);
 	vm_host.nr_alive--;

@@ -112,7 +112,7 @@ static void test_populate_sizes(void **state)
 	shim_polls = 0;
 	assert_int_equal(gmem_populate(&mem, HIGH + PAGE_SIZE_2M + 0x5678), 0);
 	assert_int_equal(leaf_size(HIGH + PAGE_SIZE_2M), PAGE_SIZE_2M);
-	assert_int_equal(shim_polls, 32); /* interrupts come through while it is zeroed */
+	assert_int_equal(shim_polls, 0); /* the caller may hold a lock that an interrupt handler takes */
 	assert_int_equal(leaf_size(HIGH), 0);
 	assert_int_equal(mem.populated_pages, 3 + 512);
 	assert_int_equal(gmem_populate(&mem, HIGH + PAGE_SIZE_2M), 0); /* again: nothing to do */
@@ -132,13 +132,14 @@ static void test_populate_1g(void **state)
 	(void)state;
 	machine_create(18);
 	assert_int_equal(gmem_add_slot(&mem, 2 * HIGH, 2 * PAGE_SIZE_1G, 0), 0);
-	assert_int_equal(gmem_populate(&mem, 2 * HIGH + PAGE_SIZE_1G + 77), 0);
+	assert_int_equal(gmem_fault(&mem, 2 * HIGH + PAGE_SIZE_1G + 77, EPT_R), 0);
 	assert_int_equal(leaf_size(2 * HIGH + PAGE_SIZE_1G), PAGE_SIZE_1G);
-	assert_int_equal(gmem_populate(&mem, HIGH), 0);
+	assert_int_equal(shim_polls, 16384); /* interrupts come through while it is zeroed */
+	assert_int_equal(gmem_fault(&mem, HIGH, EPT_R), 0);
 	assert_int_equal(leaf_size(HIGH), PAGE_SIZE_2M); /* the slot is too small for 1 GiB */
 	ept.opt.pages_1g = false;
-	assert_int_equal(gmem_populate(&mem, 2 * HIGH), 0);
-	assert_int_equal(leaf_size(2 * HIGH), PAGE_SIZE_2M);
+	assert_int_equal(gmem_fault(&mem, 2 * HIGH + PAGE_SIZE_2M, EPT_R), 0);
+	assert_int_equal(leaf_size(2 * HIGH + PAGE_SIZE_2M), PAGE_SIZE_2M);
 	ept.opt.pages_2m = false;
 	assert_int_equal(gmem_populate(&mem, HIGH + PAGE_SIZE_2M), 0);
 	assert_int_equal(leaf_size(HIGH + PAGE_SIZE_2M), PAGE_SIZE);

@@ -87,6 +87,34 @@ static void sender_is_told(void **state)
 	}
 }
 
+static void one_more(void)
+{
+	tx_add(60);
+	assert_true(driver_kick(&tx));
+	doorbell(TX);
+	assert_int_equal(peer.frames, 1);
+}
+
+/* While the switch runs, after the last look at the queue, another CPU tells of one: the driver will not tell
+ * again. */
+static void a_doorbell_behind_the_last_look(void **state)
+{
+	(void)state;
+	for (unsigned l = 0; l < 2; l++) {
+		create(l);
+		go(layout(l));
+		tx_prepare(&(struct header){0}, mac_peer, mac_nic, 60, 1);
+		tx_add(60);
+		peer_meanwhile = one_more;
+		tx_ring();
+		assert_int_equal(fake_timers_armed(), 1);
+		fake_run_until(++shim_tsc);
+		assert_int_equal(peer.frames, 2);
+		assert_int_equal(fake_timers_armed(), 0);
+		destroy();
+	}
+}
+
 static void turns_end(void **state)
 {
 	u16 id;
@@ -174,6 +202,7 @@ int main(void)
 	    cmocka_unit_test(receiver_is_told),
 	    cmocka_unit_test(sender_is_told),
 	    cmocka_unit_test(turns_end),
+	    cmocka_unit_test(a_doorbell_behind_the_last_look),
 	    cmocka_unit_test(drops),
 	    cmocka_unit_test(rate),
 	};

@@ -30,17 +30,20 @@ static u64 read_tsc(void)
 	return (u64)hi << 32 | lo;
 }
 
-/* All on the same side of a pause. */
+/* All on the same side of a pause, and of the operator's setting the wall clock. */
 static struct times now(void)
 {
 	struct times t;
+	u32 sequence;
 
 	do {
+		sequence = __atomic_load_n(&vm_record.sequence, __ATOMIC_ACQUIRE);
 		t.pause = vm_record.pause_ns;
 		t.real = socle_clock_read(&record, &record.real_tsc, read_tsc);
 		t.virt = socle_clock_read(&record, &record.virtual_tsc, read_tsc);
 		t.wall = t.real + vm_record.wall_ns;
-	} while (t.pause != vm_record.pause_ns || vm_record.sequence & 1);
+		__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	} while (sequence & 1 || sequence != __atomic_load_n(&vm_record.sequence, __ATOMIC_RELAXED));
 	return t;
 }
 
