@@ -21,15 +21,20 @@ static void later(void *opaque)
 {
 	struct e1000 *e = opaque;
 	struct bridge_time began = bridge_time(e->bridge);
-	u64 now;
+	u64 now, rests = sched_rests_until(e->group, began.since);
 
+	if (rests > began.since) {
+		timer_set(&e->later, rests);
+		return;
+	}
 	spin_unlock(&e->lock);
 	e1000_transmit(e);
 	bridge_pay(e->bridge, e->group, began);
 	spin_lock(&e->lock);
 	now = tsc_now();
+	rests = sched_go_on(e->group, now - began.since, now);
 	if (e->later.armed)
-		timer_set(&e->later, sched_go_on(e->group, now - began.since, now));
+		timer_set(&e->later, rests);
 }
 
 /* It may be master of the bus now, and have descriptors. The bus is locked. */

@@ -316,7 +316,7 @@ void e1000_transmit(struct e1000 *e)
 void e1000_transmit_later(struct e1000 *e)
 {
 	if (!e->closing && !e->later.armed)
-		timer_set(&e->later, tsc_now());
+		timer_set(&e->later, sched_rests_until(e->group, tsc_now()));
 }
 
 void e1000_transmit_reset(struct e1000 *e)

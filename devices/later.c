@@ -6,12 +6,17 @@
 static void fire(void *opaque)
 {
 	struct later *l = opaque;
-	u64 began = tsc_now(), next = l->go_on(l->opaque), now;
+	u64 began = tsc_now(), rests = sched_rests_until(l->payer, began), next, now;
 
-	if (next == LATER_NEVER)
+	if (rests > began) {
+		timer_set(&l->timer, rests);
 		return;
+	}
+	next = l->go_on(l->opaque);
 	now = tsc_now();
-	timer_set(&l->timer, MAX(next, sched_go_on(l->payer, now - began, now)));
+	rests = sched_go_on(l->payer, now - began, now);
+	if (next != LATER_NEVER)
+		timer_set(&l->timer, MAX(next, rests));
 }
 
 void later_init(struct later *l, u64 (*go_on)(void *opaque), void *opaque, struct sched_group *payer)
@@ -24,9 +29,9 @@ void later_init(struct later *l, u64 (*go_on)(void *opaque), void *opaque, struc
 void later_keep(struct later *l, u64 at)
 {
 	spin_lock(&l->lock);
-	/* One that is held back stays so: a doorbell is no way around it. */
+	/* One that is held back stays so: a doorbell is no way around it. Nor is it to have done all. */
 	if (!l->timer.armed)
-		timer_set(&l->timer, MAX(at, tsc_now()));
+		timer_set(&l->timer, MAX(at, sched_rests_until(l->payer, tsc_now())));
 	spin_unlock(&l->lock);
 	/* Release: who sees that nobody has promised sees the timer armed. */
 	__atomic_fetch_sub(&l->promised, 1, __ATOMIC_RELEASE);

@@ -110,7 +110,9 @@ struct sched_group {
 	u64 vt;            /* the latest virtual time of its tasks that are gone: new ones begin there */
 	u32 vt_rebases;    /* as turn_rebases */
 	u64 billed_unpaid; /* of `billed`, not yet in a task's virtual time; atomic */
-	u64 rests_until;   /* TSC; see sched_go_on() */
+	/* See sched_go_on(): a rest in the own time of a CPU, NULL: none, and its end, TSC, in any case. */
+	struct sched_cpu *rests_on;
+	u64 rests_until, rests_end;
 };
 void sched_group_init(struct sched_group *g);
 /* In the place of a group that has no tasks any more: with parameters as after sched_group_init(), but what
@@ -134,11 +136,16 @@ int sched_get(const struct sched_group *g, const char *name, u64 *value);
 /* The time that this CPU has just spent on behalf of a group, in an interrupt, say: it is billed to the
  * group, NULL: to the hypervisor; and the task that was running has waited meanwhile. */
 void sched_charge(struct sched_group *g, u64 ticks);
-/* A piece of work for g has just taken so many ticks here, beside its tasks, and there is more: when the next
- * piece may begin, TSC. At once, where nobody else wants this CPU; else so much later that g has no more than
- * its share of what it and that one get, up to 100 ms; and when g's cap allows. NULL: at once. Holding no
- * lock of the scheduler. */
+/* A piece of work for g has just taken so many ticks here, beside its tasks: when the next piece may begin,
+ * TSC. At once, where nobody else wants this CPU; else so much later that g has no more than its share of it
+ * beside the tasks here (of 8 VMs at least) and beside what other groups have put off to it, after up to
+ * 100 ms in which it did no such work, and a second in all; and when g's cap allows. Whether there is more to
+ * do or not: the next piece waits for what the last one took. NULL: at once. Holding no lock of the
+ * scheduler. */
 u64 sched_go_on(struct sched_group *g, u64 ticks, u64 now);
+/* When g's rest is over, as far as is known now: others may do work meanwhile, so ask again then. now: g may
+ * go on. */
+u64 sched_rests_until(struct sched_group *g, u64 now);
 /* An interrupt is about to be handled that has taken so many ticks already: the first who is charged for it
  * pays for those, too. 0: it was handled. */
 static inline void sched_before(u64 ticks);
@@ -222,6 +229,7 @@ struct sched_cpu {
 	u64 before;               /* of it that nobody pays for yet; see sched_before() */
 	u64 way;                  /* ticks from a task that left of its own accord to the next, last time */
 	bool left_freely;         /* `way` is to be measured */
+	u64 put_off;              /* ticks of work beside tasks, see sched_go_on(); atomic */
 	/* These are written by the CPU itself, an odd count while it does. */
 	u32 times_seq;
 	bool halted; /* what is not in `times` yet is idle time */

@@ -23,7 +23,9 @@ void sched_group_succeed(struct sched_group *g, const struct sched_group *past)
 	g->turn_rebases = past->turn_rebases;
 	g->turns.key = past->turns.key;
 	quota_succeed(&g->quota, &past->quota);
+	g->rests_on = past->rests_on;
 	g->rests_until = past->rests_until;
+	g->rests_end = past->rests_end;
 	g->billed_unpaid = __atomic_load_n(&past->billed_unpaid, __ATOMIC_RELAXED);
 }
 

@@ -24,10 +24,20 @@ void sched_charge(struct sched_group *g, u64 ticks)
 		fake_on_charge(g, ticks);
 }
 
+/* Every piece of work is followed by so long a rest, of everybody. */
+static u64 fake_rest, fake_rests_until;
+
 u64 sched_go_on(struct sched_group *g, u64 ticks, u64 now)
 {
 	(void)g, (void)ticks;
-	return now;
+	fake_rests_until = fake_rest ? now + fake_rest : 0; /* clocks of tests begin anew */
+	return now + fake_rest;
+}
+
+u64 sched_rests_until(struct sched_group *g, u64 now)
+{
+	(void)g;
+	return fake_rests_until > now ? fake_rests_until : now;
 }
 
 bool timer_cancel(struct timer *t)

@@ -281,6 +281,43 @@ static void many(void **state)
 	destroy();
 }
 
+/* What a timer does is followed by a rest, which is not cut short by having done all. */
+static void turns_rest(void **state)
+{
+	u32 got = 0;
+
+	(void)state;
+	create(0);
+	transmitter(512);
+	make_frame(frame, PEER_MAC, MAC, 17, 64, true);
+	put(TX_BUFFERS, 64);
+	for (u32 i = 0; i < 500; i++)
+		tx_put(TX_BUFFERS, 64 | SEND);
+	fake_rest = 50000;
+	tx_ring();
+	fake_run_until(shim_tsc + 1000);
+	for (unsigned turns = 0; reg(TDH) != reg(TDT); turns++) {
+		assert_true(turns < 50 && nic->later.armed);
+		assert_int_equal(nic->later.deadline, fake_rests_until);
+		got = reg(TDH);
+		fake_run_until(fake_rests_until - 1);
+		assert_int_equal(reg(TDH), got);
+		fake_run_until(fake_rests_until);
+	}
+	assert_in_range(got, 128, 499);
+	/* It may be master of the bus again: what is to do is put off. */
+	cfg_set(PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+	assert_true(nic->later.armed && nic->later.deadline == fake_rests_until);
+	assert_true(fake_rests_until > shim_tsc);
+	/* Others have done work meanwhile. */
+	fake_rests_until += 5000;
+	u64 until = fake_rests_until;
+	fake_run_until(until - 1);
+	assert_true(nic->later.armed && nic->later.deadline == until);
+	fake_rest = fake_rests_until = 0;
+	destroy();
+}
+
 /* Frames that the switch keeps for a while: descriptors come back in their order, and are not reused. */
 static void slow_line(void **state)
 {
@@ -358,9 +395,10 @@ static void conditions(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(legacy),   cmocka_unit_test(in_pieces), cmocka_unit_test(sums),
-	    cmocka_unit_test(odd_sums), cmocka_unit_test(segments),  cmocka_unit_test(bad_segments),
-	    cmocka_unit_test(many),     cmocka_unit_test(slow_line), cmocka_unit_test(conditions),
+	    cmocka_unit_test(legacy),     cmocka_unit_test(in_pieces),  cmocka_unit_test(sums),
+	    cmocka_unit_test(odd_sums),   cmocka_unit_test(segments),   cmocka_unit_test(bad_segments),
+	    cmocka_unit_test(many),       cmocka_unit_test(turns_rest), cmocka_unit_test(slow_line),
+	    cmocka_unit_test(conditions),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -48,6 +48,13 @@ u64 sched_go_on(struct sched_group *g, u64 ticks, u64 now)
 	return g ? now + rest : now;
 }
 
+static u64 rests;
+
+u64 sched_rests_until(struct sched_group *g, u64 now)
+{
+	return g ? MAX(rests, now) : now;
+}
+
 static void fire(void)
 {
 	struct timer *t = armed;
@@ -102,9 +109,24 @@ static void when_it_goes_on(void **state)
 	fire();
 	assert_int_equal(l.timer.deadline, answer);
 	answer = LATER_NEVER;
+	rested_for = 0;
 	fire();
 	assert_false(l.timer.armed);
 	assert_null(armed);
+	/* It has done all, and that counts: what comes next waits as long, and longer if others did work. */
+	assert_in_range(rested_for, 300, 310);
+	rests = shim_tsc + 7000;
+	later_promise(&l);
+	later_keep(&l, 0);
+	assert_int_equal(l.timer.deadline, rests);
+	turns = 0;
+	rests += 1000;
+	fire();
+	assert_int_equal(turns, 0);
+	assert_true(l.timer.armed && l.timer.deadline == rests);
+	shim_tsc = rests;
+	fire();
+	assert_int_equal(turns, 1);
 	later_destroy(&l);
 }
 
