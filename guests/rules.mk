@@ -26,9 +26,9 @@ endef
 $(foreach g,$(GBARE),$(eval $(call guest_rule,$(g),$(call guest_obj,guests/bare/$(g)/*))))
 # What a benchmark takes from a bare guest.
 $(foreach g,ipi sched hostile,$(eval GBENCH_MORE_$(g) := $(call guest_obj,guests/bare/smp/cpus guests/bare/smp/start)))
-GBENCH_MORE_disk := $(call guest_obj,guests/bench/disk/*)
-GBENCH_MORE_net := $(call guest_obj,guests/bench/net/* guests/bench/disk/meter guests/bench/disk/pci)
-GBENCH_MORE_outside := $(call guest_obj,guests/bench/tcp/* guests/bench/net/* guests/bench/disk/meter guests/bench/disk/pci)
+GBENCH_MORE_disk := $(call guest_obj,guests/bench/disk/* guests/bench/lib/*)
+GBENCH_MORE_net := $(call guest_obj,guests/bench/net/* guests/bench/lib/*)
+GBENCH_MORE_outside := $(call guest_obj,guests/bench/tcp/* guests/bench/net/* guests/bench/lib/*)
 $(foreach g,$(GBENCH),$(eval $(call guest_rule,bench-$(g),$(call guest_obj,guests/bench/$(g)) $(GBENCH_MORE_$(g)))))
 guests: $(GBARE:%=$(G)/%.elf) $(GBENCH:%=$(G)/bench-%.elf)
 .PHONY: guests

@@ -10,33 +10,22 @@
 #include "disk/disk.h"
 #include "apic.h"
 #include "counters.h"
+#include "lib/interrupts.h"
+#include "lib/options.h"
+#include "meter.h"
 #include "page.h"
 #include "print.h"
 #include "test.h"
-#include "trap.h"
 
 #define WARM_UP 200U
 #define BUFFERS ((u64)8 << 20) /* bytes; larger requests of great depth share them */
 #define LARGE ((u64)2 << 20)
-#define METER_PORT 0x2020
 #define LONG 2000000000U /* ticks; a request takes less */
 
 static const struct disk_driver *const drivers[] = {&disk_virtio, &disk_packed, &disk_socle, &disk_polled};
 static const struct disk_driver *disk;
 static u8 *buffers;
 static u64 next_sector, sectors;
-
-/* The element after a list's comma; 0: there is none. */
-static u64 element(const char **list)
-{
-	u64 n = 0;
-
-	while (**list >= '0' && **list <= '9')
-		n = n * 10 + (u64)(*(*list)++ - '0');
-	if (**list == ',')
-		(*list)++;
-	return n;
-}
 
 static void add(unsigned tag, bool write, u32 bytes)
 {
@@ -80,22 +69,6 @@ static bool run(bool write, u32 bytes, unsigned depth, u64 n)
 	return ok && !out;
 }
 
-/* Of docs/guest-machine.md; always the same without the device. */
-#define METER_HYPERVISOR 0x102
-#define METER_BILLED 0x103
-#define METER_COPIED 0x104
-static u64 meter(u32 which)
-{
-	outl(METER_PORT, which);
-	return inl(METER_PORT) | (u64)inl(METER_PORT + 4) << 32;
-}
-
-/* For the vCPU and beside it. */
-static u64 hypervisor(void)
-{
-	return meter(METER_HYPERVISOR) + meter(METER_BILLED);
-}
-
 static void point(bool write, u32 bytes, unsigned depth, u64 n)
 {
 	u64 ticks, doorbells, metered, interrupts, copied;
@@ -103,17 +76,17 @@ static void point(bool write, u32 bytes, unsigned depth, u64 n)
 	if (!expect(run(write, bytes, depth, WARM_UP), "%s: requests of %u bytes fail", disk->mode, bytes))
 		return;
 	copied = meter(METER_COPIED);
-	metered = hypervisor();
+	metered = meter_hypervisor();
 	counters_snapshot();
 	doorbells = disk_exit_ticks;
-	interrupts = disk_interrupts;
+	interrupts = interrupts_seen;
 	ticks = rdtsc();
 	bool ok = run(write, bytes, depth, n);
 	ticks = rdtsc() - ticks;
 	counters_stop();
-	interrupts = disk_interrupts - interrupts;
+	interrupts = interrupts_seen - interrupts;
 	doorbells = disk_exit_ticks - doorbells;
-	metered = hypervisor() - metered;
+	metered = meter_hypervisor() - metered;
 	copied = meter(METER_COPIED) - copied;
 	if (!expect(ok, "%s: requests of %u bytes fail", disk->mode, bytes))
 		return;
@@ -125,24 +98,13 @@ static void point(bool write, u32 bytes, unsigned depth, u64 n)
 	print("\n");
 }
 
-static bool has_op(const char *word)
-{
-	const char *text = test_option("op");
-	size_t n = strlen(word);
-
-	for (; text && *text && *text != ' '; text++)
-		if (!strncmp(text, word, n))
-			return true;
-	return !text && !strcmp(word, "read");
-}
-
 static void points(bool write, u64 n)
 {
 	const char *sizes = test_option("size");
 
-	for (u64 bytes; (bytes = element(&sizes));) {
+	for (u64 bytes; (bytes = option_element(&sizes));) {
 		const char *depths = test_option("depth");
-		for (u64 depth; (depth = element(&depths));)
+		for (u64 depth; (depth = option_element(&depths));)
 			if (expect(bytes <= DISK_BYTES_MAX && bytes % DISK_SECTOR == 0 &&
 				       depth <= DISK_DEPTH_MAX && bytes / DISK_SECTOR <= sectors,
 				   "size=%lu depth=%lu cannot be", bytes, depth))
@@ -173,15 +135,14 @@ static bool begin(void)
 
 static void disk_test(void)
 {
-	const char *count = test_option("n");
-	u64 n = count ? element(&count) : 1000;
+	u32 n = option_number("n", 1000);
 
 	if (!begin())
 		return;
 	sectors = disk->sectors();
-	if (has_op("read"))
+	if (option_has("op", "read") || !test_option("op"))
 		points(false, n);
-	if (has_op("write"))
+	if (option_has("op", "write"))
 		points(true, n);
 }
 

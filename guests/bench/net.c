@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a network interface costs (M26, M75, M77, M78): frames between two of these guests on one bridge. One
  * measures
- * (`role=first`), the talk_other does what that one tells it (`role=second`). A point for each of `op=`, bulk
+ * (`role=first`), the other does what that one tells it (`role=second`). A point for each of `op=`, bulk
  * or rr (a frame there and one back), and `size=`, lists both; `mode=` says which way (net/net.h); `n=`
  * frames each, and so many as `burst=` are put before the doorbell is thought of. Sizes above 1514 are
  * segments of TCP, to be cut by whoever needs them cut.
@@ -17,24 +17,31 @@
  * FRAMES first, FRAMES second: ticks of the TSC for all of them (on the test machine with one CPU:
  * instructions of everybody), then of each side the VM's meters, without what reading those takes. */
 #include "apic.h"
-#include "disk/disk.h"
+#include "lib/options.h"
+#include "meter.h"
 #include "net/talk.h"
 #include "page.h"
 #include "print.h"
 #include "test.h"
 
-#define METER_PORT 0x2020
 struct __attribute__((packed)) order {
 	struct body b;
 	u32 op, size, frames, burst;
 };
-/* What the test device tells of the VM, by the numbers that docs/guest-machine.md has. */
 static const struct {
 	const char *name;
 	u32 which;
-} meter_names[] = {{"exits", 0x100},  {"guest", 0x101},    {"hypervisor", 0x102}, {"billed", 0x103},
-		   {"copied", 0x104}, {"notified", 0x106}, {"interrupts", 1},     {"hlt", 12},
-		   {"ports", 30},     {"msrs", 32},        {"timer", 52}};
+} meter_names[] = {{"exits", METER_EXITS},
+		   {"guest", METER_GUEST},
+		   {"hypervisor", METER_HYPERVISOR},
+		   {"billed", METER_BILLED},
+		   {"copied", METER_COPIED},
+		   {"notified", METER_NOTIFIED},
+		   {"interrupts", 1},
+		   {"hlt", 12},
+		   {"ports", 30},
+		   {"msrs", 32},
+		   {"timer", 52}};
 #define METERS ARRAY_SIZE(meter_names)
 struct meters {
 	u64 v[METERS];
@@ -121,12 +128,6 @@ static bool work(enum op op, const struct order *o, void (*rr)(u32 count, u32 si
 }
 
 /* ---- meters ---- */
-static u64 meter(u32 which)
-{
-	outl(METER_PORT, which);
-	return inl(METER_PORT) | (u64)inl(METER_PORT + 4) << 32;
-}
-
 static struct meters meters(void)
 {
 	struct meters m;
@@ -220,51 +221,21 @@ static void point(enum op op, u32 size, u32 count, u32 burst)
 	say("second", &o, ticks, &theirs);
 }
 
-/* The element after a list's comma; 0: there is none. */
-static u32 element(const char **list)
-{
-	u32 v = 0;
-
-	while (**list >= '0' && **list <= '9')
-		v = v * 10 + (u32)(*(*list)++ - '0');
-	if (**list == ',')
-		(*list)++;
-	return v;
-}
-
-static u32 number(const char *key, u32 otherwise)
-{
-	const char *text = test_option(key);
-
-	return text ? element(&text) : otherwise;
-}
-
-static bool has(const char *key, const char *word)
-{
-	const char *text = test_option(key);
-	size_t length = strlen(word);
-
-	for (; text && *text && *text != ' '; text++)
-		if (!strncmp(text, word, length))
-			return true;
-	return false;
-}
-
 static void first(void)
 {
 	const char *sizes = test_option("size");
 
 	talk_find_other();
-	for (u32 size; (size = element(&sizes));) {
+	for (u32 size; (size = option_element(&sizes));) {
 		u32 most = NET_BUFFERS / 2 / ((size + NET_HEADROOM) / NET_PAGE + 1),
-		    burst = number("burst", 64);
+		    burst = option_number("burst", 64);
 		if (!expect(size >= TALK_SMALL && size <= NET_BYTES_MAX && burst, "size=%u cannot be", size))
 			break;
 		burst = burst < most ? burst : most;
-		if (has("op", "bulk"))
-			point(TX, size, number("n", 1000), burst);
-		if (has("op", "rr"))
-			point(RR, size, number("n", 1000), burst);
+		if (option_has("op", "bulk"))
+			point(TX, size, option_number("n", 1000), burst);
+		if (option_has("op", "rr"))
+			point(RR, size, option_number("n", 1000), burst);
 	}
 	talk_send(BYE, 0, TALK_SMALL);
 	talk_net->kick();
@@ -273,7 +244,7 @@ static void first(void)
 static bool begin(void)
 {
 	for (unsigned i = 0; i < ARRAY_SIZE(drivers); i++)
-		talk_net = has("mode", drivers[i]->mode) ? drivers[i] : talk_net;
+		talk_net = option_has("mode", drivers[i]->mode) ? drivers[i] : talk_net;
 	if (!expect(talk_net && test_option("role"), "needs mode= and role="))
 		return false;
 	if (!expect(apic_has_x2(), "needs x2APIC mode"))
@@ -286,18 +257,18 @@ static void net_test(void)
 {
 	struct meters m;
 
-	while (has("role", "idle"))
+	while (option_has("role", "idle"))
 		talk_sleep();
 	if (!begin())
 		return;
 	m = meters();
 	nothing = since(&m);
-	if (has("role", "first"))
+	if (option_has("role", "first"))
 		first();
-	else if (has("role", "judge"))
-		share_judge(number("ticks", 20000000));
-	else if (has("role", "flood"))
-		share_flood(number("size", TALK_SMALL));
+	else if (option_has("role", "judge"))
+		share_judge(option_number("ticks", 20000000));
+	else if (option_has("role", "flood"))
+		share_flood(option_number("size", TALK_SMALL));
 	else
 		second();
 }

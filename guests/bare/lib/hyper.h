@@ -21,3 +21,17 @@ static inline i64 hypercall(u64 nr, u64 a, u64 b)
 	__asm__ volatile("vmcall" : "=a"(result) : "a"(nr), "D"(a), "S"(b) : "memory");
 	return result;
 }
+
+/* With all its arguments. */
+static inline i64 hypercall5(u64 nr, u64 a, u64 b, u64 c, u64 d, u64 e)
+{
+	register u64 r10 __asm__("r10") = d;
+	register u64 r8 __asm__("r8") = e;
+	i64 result;
+
+	__asm__ volatile("vmcall"
+			 : "=a"(result)
+			 : "a"(nr), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8)
+			 : "memory");
+	return result;
+}

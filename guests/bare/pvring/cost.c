@@ -5,11 +5,11 @@
 #include "counters.h"
 #include "cpu.h"
 #include "driver.h"
+#include "meter.h"
 #include "page.h"
 #include "print.h"
 
 #define REQUESTS 4096U
-#define METER_PORT 0x2020
 #define LARGE ((u64)2 << 20)
 
 static struct disk d;
@@ -41,27 +41,15 @@ static u64 empty_bells(void)
 	return rdtsc() - start;
 }
 
-/* In the hypervisor, as the test device meters it (docs/guest-machine.md): for the vCPU, and beside it. */
-u64 hypervisor(void)
-{
-	u64 sum = 0;
-
-	for (u32 which = 0x102; which <= 0x103; which++) {
-		outl(METER_PORT, which);
-		sum += inl(METER_PORT) | (u64)inl(METER_PORT + 4) << 32;
-	}
-	return sum;
-}
-
 static void row(const char *what, u32 depth, u8 op, u32 length, u8 *data, u64 most)
 {
 	u64 ticks, metered, per;
 
 	go(depth, op, length, data); /* warm */
 	counters_snapshot();
-	metered = hypervisor();
+	metered = meter_hypervisor();
 	ticks = go(depth, op, length, data);
-	metered = hypervisor() - metered;
+	metered = meter_hypervisor() - metered;
 	counters_stop();
 	per = metered / REQUESTS;
 	print("cost: %s, %u at once: %lu instructions of the guest, %lu of the hypervisor, and %lu.%02lu "

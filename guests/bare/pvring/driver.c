@@ -77,7 +77,7 @@ i64 disk_open(struct disk *d, u32 size, u64 offset)
 	d->doorbells = 0;
 	d->event = (u64)hypercall(SOCLE_CALL_EVENT_ALLOC, SOCLE_SELF, 0);
 	disks[d->event % SOCLE_EVENTS] = d;
-	rc = call5(SOCLE_CALL_RING_OPEN, d->number, 0, (u64)d->ring, size, d->event);
+	rc = hypercall5(SOCLE_CALL_RING_OPEN, d->number, 0, (u64)d->ring, size, d->event);
 	if (rc == 0)
 		socle_driver_init(&d->driver, d->ring, size);
 	return rc;

@@ -10,20 +10,6 @@
 #define SECTOR 512U
 #define UPCALL_VECTOR 0x50
 
-/* A call with all its arguments. */
-static inline i64 call5(u64 nr, u64 a, u64 b, u64 c, u64 d, u64 e)
-{
-	register u64 r10 __asm__("r10") = d;
-	register u64 r8 __asm__("r8") = e;
-	i64 result;
-
-	__asm__ volatile("vmcall"
-			 : "=a"(result)
-			 : "a"(nr), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8)
-			 : "memory");
-	return result;
-}
-
 struct disk {
 	u32 number; /* of the device */
 	u32 size;   /* slots */
@@ -71,5 +57,3 @@ void flip_test(void);
 void flip_cost_test(void);
 /* cost.c */
 void cost_test(void);
-/* Ticks of the hypervisor for this VM so far. */
-u64 hypervisor(void);

@@ -3,6 +3,7 @@
  * frame costs each way: into a posted buffer, with a copy by the guest behind it, and by flip. M76, M77. */
 #include "counters.h"
 #include "cpu.h"
+#include "meter.h"
 #include "nic.h"
 #include "page.h"
 #include "print.h"
@@ -135,9 +136,9 @@ static void row(const char *what, enum way way, u32 length)
 	go(way, length); /* warm */
 	flips = 0;
 	counters_snapshot();
-	metered = hypervisor();
+	metered = meter_hypervisor();
 	ticks = go(way, length);
-	metered = hypervisor() - metered;
+	metered = meter_hypervisor() - metered;
 	counters_stop();
 	print("cost: %s, %u bytes: %lu instructions of the guest, %lu of the hypervisor, %lu.%02lu exits a "
 	      "frame, "

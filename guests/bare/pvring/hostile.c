@@ -54,14 +54,15 @@ void bad_calls_test(void)
 		expect_eq((u64)hypercall(SOCLE_CALL_RING_CLOSE, bad[i][0], bad[i][1]), (u64)SOCLE_ENOENT,
 			  "close");
 		if (i)
-			expect_eq((u64)call5(SOCLE_CALL_RING_OPEN, bad[i][0], bad[i][1], (u64)buffer, 8, 0),
-				  (u64)SOCLE_ENOENT, "open");
+			expect_eq(
+			    (u64)hypercall5(SOCLE_CALL_RING_OPEN, bad[i][0], bad[i][1], (u64)buffer, 8, 0),
+			    (u64)SOCLE_ENOENT, "open");
 	}
 }
 
 static i64 open_at(u64 gpa, u64 size, u64 event)
 {
-	return call5(SOCLE_CALL_RING_OPEN, one.number, 0, gpa, size, event);
+	return hypercall5(SOCLE_CALL_RING_OPEN, one.number, 0, gpa, size, event);
 }
 
 void bad_rings_test(void)

@@ -28,8 +28,8 @@ bool nic_open(struct nic *n, const char *name, u64 flags)
 	n->event = (u64)hypercall(SOCLE_CALL_EVENT_ALLOC, SOCLE_SELF, 0);
 	for (u32 i = 0; i < 2; i++) {
 		memset(n->ring[i], 0, PAGE_SIZE);
-		if (!expect_eq((u64)call5(SOCLE_CALL_RING_OPEN, n->number, i, (u64)n->ring[i], SLOTS | flags,
-					  n->event),
+		if (!expect_eq((u64)hypercall5(SOCLE_CALL_RING_OPEN, n->number, i, (u64)n->ring[i],
+					       SLOTS | flags, n->event),
 			       0, "open"))
 			return false;
 		socle_driver_init(&n->driver[i], n->ring[i], SLOTS);

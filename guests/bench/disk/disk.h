@@ -11,7 +11,7 @@
 struct disk_driver {
 	const char *mode;
 	/* The first disk that it finds; false: none that it can drive. Completions come by an interrupt,
-	 * after which disk_interrupts has grown; interrupts are off. */
+	 * which is counted (interrupts.h); interrupts are off. */
 	bool (*open)(void);
 	u64 (*sectors)(void);
 	/* tag: 0 to DISK_DEPTH_MAX - 1, none that is out. bytes: whole sectors, at most DISK_BYTES_MAX, one
@@ -26,19 +26,10 @@ struct disk_driver {
 	bool polls; /* no interrupt comes: take() is to be asked again and again */
 };
 
-extern volatile u64 disk_interrupts;
 extern u64 disk_exit_ticks; /* spent in disk_doorbell() */
 
 /* Tells the device, and measures how long that takes: the TSC without the guest's own instructions, which are
  * those between the two readings and those of interrupts that came there. */
 void disk_doorbell(u16 port, u16 value);
-/* Its completions' vector calls nothing; apic_init() has chosen x2APIC mode. */
-void disk_interrupts_on(u8 vector);
 
 extern const struct disk_driver disk_virtio, disk_packed, disk_socle, disk_polled;
-
-/* ---- configuration space ---- */
-/* Device and function of the first one; -1: none. */
-int disk_pci_find(u16 vendor, u16 device);
-u32 disk_pci_read(int devfn, unsigned offset); /* 32 bits, of which offset is a multiple of 4 */
-void disk_pci_write(int devfn, unsigned offset, u32 value);

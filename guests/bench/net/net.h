@@ -13,11 +13,11 @@
 struct net_driver {
 	const char *mode;
 	/* The first one that it finds, with buffers posted; false: none that it can drive. Interrupts are
-	 * off, and come when net_get() found nothing: then disk_interrupts has grown. */
+	 * off, and come after get() found nothing: then one is counted (interrupts.h). */
 	bool (*open)(u8 address[6]);
 	/* Sends a frame, one to one mapped; it may be used again when it has arrived. cut: 0, or payload
-	 * bytes of the TCP segments over IPv4 that it may be cut into. False: there is no room yet. The
-	 * device need not know before kick(). */
+	 * bytes of the TCP segments over IPv4 that it may be cut into, where the driver's frames may be so
+	 * long. False: there is no room yet. The device need not know before kick(). */
 	bool (*put)(const void *frame, u32 bytes, u16 cut);
 	void (*kick)(void);
 	/* The first bytes of the next frame that has come, good until release(); NULL: none has. */

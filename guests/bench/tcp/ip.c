@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* ARP, IPv4 and echo. */
 #include "ip.h"
-#include "../disk/disk.h"
+#include "../lib/interrupts.h"
 #include "apic.h"
 #include "page.h"
 
@@ -190,7 +190,7 @@ bool ip_open(const struct net_driver *net, const u8 mac[6], u32 own, u32 other)
 	ip.frames = mem_alloc(SLOTS);
 	if (!ip.frames || !tcp_begin() || !apic_has_deadline())
 		return false;
-	disk_interrupts_on(VECTOR);
+	interrupts_on(VECTOR);
 	apic_write(APIC_LVT_TIMER, APIC_TIMER_DEADLINE | VECTOR);
 	for (u32 i = 0; i < TRIES && !ip.found; i++) {
 		send_arp(1, all);
