@@ -23,6 +23,7 @@ class NetWay:
     model: str
     mode: str = ""
     image: str = ""
+    long: bool = True   # takes segments that are to be cut
 
 
 NET_WAYS = [
@@ -31,6 +32,7 @@ NET_WAYS = [
     NetWay("82540EM", "linux", "e1000", image="-pc"),
     NetWay("virtio, split, bare guest", "bare", "split", mode="virtio"),
     NetWay("virtio, packed, bare guest", "bare", "packed", mode="packed"),
+    NetWay("Socle ring, bare guest", "bare", "socle", mode="socle", long=False),
 ]
 
 
@@ -44,7 +46,7 @@ def copied(row, _rows):
 
 
 def to_two_ports(row, rows):
-    two = rows.get(("2 ports",) + row.key()[1:])
+    two = rows.get((row.way.replace("64", "2"),) + row.key()[1:])
     return row.hypervisor / two.hypervisor if two else None
 
 
@@ -57,9 +59,12 @@ NET_BARS = [
 ]
 
 
-BY_PORTS = "send by ports"   # the ways are numbers of ports
+BY_PORTS = "send by ports"
 PORTS = (2, 4, 8, 16, 32, 64)
-NET_BARS.append(Bar("64 B sent, 64 ports to 2 ports: hypervisor", ("64 ports", BY_PORTS, 64, BURST), to_two_ports, 1.1))
+BY_PORTS_OF = {BULK[0]: "%d ports", "Socle ring, bare guest": "%d ports, Socle ring"}   # what their ways are called
+PORTS_WAYS = [name % nr for name in BY_PORTS_OF.values() for nr in PORTS]
+NET_BARS += [Bar("64 B sent%s, 64 ports to 2 ports: hypervisor" % by, (name % 64, BY_PORTS, 64, BURST), to_two_ports, 1.1)
+             for by, name in zip(("", " by Socle ring"), BY_PORTS_OF.values())]
 
 
 def linux_points(quick):
@@ -69,8 +74,8 @@ def linux_points(quick):
            [("tcp", 65536, n // 8)]
 
 
-def bare_words(quick):
-    sizes = (64, 1500) if quick else SIZES + (LONG,)
+def bare_words(way, quick):
+    sizes = (64, 1500) if quick else SIZES + (LONG,) * way.long
     return "op=bulk,rr size=%s n=%d burst=%d" % (",".join(map(str, sizes)), 1000 if quick else 4000, BURST)
 
 
@@ -132,7 +137,7 @@ def machine(booter, config, files, end, args):
 
 def measure_bare_net(booter, way, args):
     config = "".join("[vm %s]\nmemory = 64\nkernel = net.elf\ntestdev = yes\nnet1 = bridge=lan, model=%s\n"
-                     "cmdline = mode=%s role=%s %s\n" % (role, way.model, way.mode, role, bare_words(args.quick))
+                     "cmdline = mode=%s role=%s %s\n" % (role, way.model, way.mode, role, bare_words(way, args.quick))
                      for role in ("first", "second"))
     text = machine(booter, "[socle]\n" + config, {"net.elf": args.build + "/guests/bench-net.elf"}, r"no VM is running", args)
     rows = net_rows(way, text)
@@ -158,20 +163,20 @@ def measure_linux_net(booter, ways, args):
     return rows
 
 
-def measure_ports(booter, nr, args):
+def measure_ports(booter, of, nr, args):
     """Two bare guests that send and receive, and idle ones with four interfaces each, on one bridge."""
     config, left = "", nr - 2
     for role in ("first", "second"):
-        config += "[vm %s]\nmemory = 64\nkernel = net.elf\ntestdev = yes\nnet1 = bridge=lan\n" \
-                  "cmdline = mode=virtio role=%s op=bulk size=64 n=2000\n" % (role, role)
+        config += "[vm %s]\nmemory = 64\nkernel = net.elf\ntestdev = yes\nnet1 = bridge=lan, model=%s\n" \
+                  "cmdline = mode=%s role=%s op=bulk size=64 n=2000\n" % (role, of.model, of.mode, role)
     while left:
         nics = min(4, left)
         left -= nics
         config += "[vm idle%d]\nmemory = 8\nkernel = net.elf\ncmdline = role=idle\n" % left + "".join(
-            "net%d = bridge=lan\n" % i for i in range(1, nics + 1))
+            "net%d = bridge=lan, model=%s\n" % (i, of.model) for i in range(1, nics + 1))
     text = machine(booter, "[socle]\n" + config, {"net.elf": args.build + "/guests/bench-net.elf"},
                    r"FRAMES second.*\n", args)
-    way = NetWay("%d ports" % nr, "bare", "split")
+    way = dataclasses.replace(of, name=BY_PORTS_OF[of.name] % nr)
     vms, rows = config.count("[vm "), net_rows(way, text + "FRAMES second")
     if text.count(": starts, ") != vms or not rows:
         raise SystemExit("bench-io: %s: %d VMs are asked for:\n%s" % (way.name, vms, text[-3000:]))
@@ -190,8 +195,9 @@ def measure_nets(booter, ways, args, progress):
         if way.guest == "bare":
             progress("networks: " + way.name)
             rows += measure_bare_net(booter, way, args)
-    for nr in (PORTS[:1] + PORTS[-1:] if args.quick else PORTS) if any(w.name == BULK[0] for w in ways) else ():
-        progress("networks: %d ports" % nr)
-        rows += measure_ports(booter, nr, args)
+    for way in ways:
+        for nr in (PORTS[:1] + PORTS[-1:] if args.quick else PORTS) if way.name in BY_PORTS_OF else ():
+            progress("networks: %s, %d ports" % (way.name, nr))
+            rows += measure_ports(booter, way, nr, args)
     progress("")
     return rows

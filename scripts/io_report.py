@@ -6,7 +6,7 @@ import html
 import json
 import os
 
-from io_nets import NET_BARS, NET_WAYS, PORTS
+from io_nets import NET_BARS, NET_WAYS, PORTS_WAYS
 from io_scenes import BARS, MODELS, PEERS, WAYS
 
 STYLE = """
@@ -89,7 +89,7 @@ def legend(costs):
 
 def page(rows, costs):
     order = {w.name: i for i, w in enumerate(WAYS + NET_WAYS)}
-    order.update(("%d ports" % n, n) for n in PORTS)
+    order.update((name, i) for i, name in enumerate(PORTS_WAYS))
     parts = ["<!DOCTYPE html><html lang=en><meta charset=utf-8><title>Socle: what input and output cost</title><style>",
              STYLE, "</style><h1>What input and output cost</h1><p>Instructions and VM exits of one operation, measured in the "
              "Bochs emulator, whose time stamp counter counts instructions; the hypervisor tells its own apart. Linux is "
