@@ -10,15 +10,16 @@
 			       */
 #define BURST_MS 50u
 
-/* With the lock. Who has found out less does not put off what another CPU wants sooner. */
+/* With the lock. Who has found out less does not put off what another CPU wants sooner; and nobody gets
+ * around the payer's rest. */
 static void go_on(struct bridge *b, bool more, u64 next)
 {
-	u64 now = tsc_to_ns(tsc_now()), at = more ? now : MAX(next, now);
+	u64 tsc = tsc_now(), now = tsc_to_ns(tsc), at = more ? now : MAX(next, now);
 
 	if (at >= b->at)
 		return;
 	b->at = at;
-	timer_set(&b->later, tsc_now() + ns_to_tsc(at - now));
+	timer_set(&b->later, MAX(tsc + ns_to_tsc(at - now), sched_rests_until(b->payer, tsc)));
 }
 
 void bridge_charge(struct bridge *b, struct sched_group *g, u64 ticks)
@@ -58,16 +59,23 @@ static void later(void *opaque)
 	struct bridge *b = opaque;
 	struct sched_group *payer = b->payer;
 	struct bridge_time began = bridge_time(b);
-	u64 next;
+	u64 now, next, rests = sched_rests_until(payer, began.since);
 	bool more;
 
+	if (rests > began.since) {
+		timer_set(&b->later, rests);
+		return;
+	}
 	b->at = ~(u64)0;
 	spin_unlock(&b->lock);
 	more = net_switch_run(&b->sw, tsc_to_ns(began.since), BUDGET, &next);
 	spin_lock(&b->lock);
-	go_on(b, more, next);
-	if (payer && payer == b->payer)
+	now = tsc_now();
+	payer = payer == b->payer ? payer : NULL;
+	if (payer)
 		bridge_pay(b, payer, began);
+	sched_go_on(payer, now - began.since, now);
+	go_on(b, more, next);
 }
 
 void bridge_run(struct bridge *b, struct sched_group *payer)
