@@ -140,6 +140,8 @@ struct net_port {
 	struct list queue; /* frames */
 	struct list turn;  /* in the switch's list while the queue is not empty */
 	bool at_turn;      /* has had its quantum */
+	bool closing;      /* nobody finds it any more */
+	u64 last_passage;  /* the one that was under way then */
 	struct net_meters meters;
 };
 
@@ -154,6 +156,7 @@ struct net_entry {
 struct net_switch {
 	struct spinlock lock;
 	bool running; /* a CPU forwards; ports stay meanwhile */
+	u64 passages; /* so many have begun: who runs the switch knows a port only within one */
 	u64 secret;   /* odd */
 	u64 max_age;
 	u64 steps;                    /* entries looked at so far */
@@ -171,7 +174,8 @@ void net_switch_init(struct net_switch *sw, u64 secret, u64 max_age);
 /* ERR_INVAL: a multicast address, unknown flags; ERR_EXIST: another port's address; ERR_NOMEM. */
 int net_port_init(struct net_port *p, struct net_switch *sw, const struct net_port_ops *ops,
 		  const u8 address[NET_ADDRESS], u32 flags);
-/* ERR_AGAIN: its frames are still in the queue, or the switch runs. */
+/* For ports that send nothing more. Once its queue is empty nothing new is delivered to it; ERR_AGAIN as long
+ * as that is not so, or the frame that is under way may be its or for it. 0: nobody calls its operations. */
 int net_port_close(struct net_port *p);
 /* What waits in the port's queue is completed undelivered. */
 void net_port_flush(struct net_port *p);

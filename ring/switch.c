@@ -47,10 +47,15 @@ int net_port_close(struct net_port *p)
 	int err = ERR_AGAIN;
 
 	spin_lock(&sw->lock);
-	if (!sw->running && list_empty(&p->queue)) {
-		net_table_forget(sw, p);
-		sw->ports[p->index] = NULL;
-		err = 0;
+	if (list_empty(&p->queue)) {
+		if (!p->closing) { /* from here on nobody finds it */
+			net_table_forget(sw, p);
+			__atomic_store_n(&sw->ports[p->index], NULL, __ATOMIC_RELAXED);
+			p->closing = true;
+			p->last_passage = sw->passages;
+		}
+		/* The frame that was under way then may be for it, or its own. */
+		err = sw->running && sw->passages == p->last_passage ? ERR_AGAIN : 0;
 	}
 	spin_unlock(&sw->lock);
 	return err;
@@ -342,10 +347,12 @@ static void tell(struct net_switch *sw)
 {
 	for (unsigned i = 0; i < ARRAY_SIZE(sw->received); i++)
 		while (sw->received[i]) {
-			struct net_port *p = sw->ports[i * 64 + (unsigned)__builtin_ctzll(sw->received[i])];
+			unsigned at = i * 64 + (unsigned)__builtin_ctzll(sw->received[i]);
+			struct net_port *p = __atomic_load_n(&sw->ports[at], __ATOMIC_ACQUIRE);
 
 			sw->received[i] &= sw->received[i] - 1;
-			p->ops->ready(p);
+			if (p && p->ops->ready) /* it may have left, and another one have come */
+				p->ops->ready(p);
 		}
 }
 
@@ -371,6 +378,7 @@ bool net_switch_run(struct net_switch *sw, u64 now, unsigned budget, u64 *next)
 	sw->running = true;
 	sw->now = now = MAX(now, sw->now);
 	for (;;) {
+		sw->passages++;
 		struct net_port *p = choose(sw, now, next);
 
 		more = p && budget == 0;

@@ -136,9 +136,88 @@ static void full_duplex(void **state)
 	}
 }
 
+/* ---- who leaves waits for the frame under way, not for a moment when nobody sends ---- */
+#define BURST 16
+
+static struct net_port from, to, leaves;
+static struct net_frame burst[BURST];
+static u8 bytes[128];
+static unsigned passage, gone_at, to_leaver;
+static bool flood; /* of frames for everybody */
+
+static unsigned leave_room(struct net_port *p, u32 length, struct piece *pieces)
+{
+	static u8 buffer[128];
+
+	pieces[0] = (struct piece){buffer, length};
+	if (p == &leaves) {
+		assert_int_equal(gone_at, 0);
+		to_leaver++;
+	}
+	/* In the middle of a frame that it may get, or has: it stays for that. */
+	if (p == &to && passage >= 4 && !gone_at)
+		assert_int_equal(net_port_close(&leaves), passage == 4 ? ERR_AGAIN : 0);
+	if (p == &to && passage == 5)
+		gone_at = passage;
+	return 1;
+}
+
+static void leave_received(struct net_port *p, u32 length, const struct net_offload *o)
+{
+	(void)p, (void)length, (void)o;
+}
+
+static void leave_ready(struct net_port *p)
+{
+	assert_true(p != &leaves || !gone_at);
+}
+
+static void leave_completed(struct net_frame *f, bool delivered)
+{
+	(void)f;
+	assert_true(delivered);
+	passage++;
+}
+
+static void leaves_a_busy_switch(void **state)
+{
+	static const struct net_port_ops leave_ops = {
+	    .room = leave_room, .received = leave_received, .ready = leave_ready};
+	const u8 address[3][NET_ADDRESS] = {{2, 0, 0, 0, 0, 1}, {2, 0, 0, 0, 0, 2}, {2, 0, 0, 0, 0, 3}};
+	u64 next;
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		flood = i;
+		net_switch_init(&sw, 1, 1000);
+		assert_int_equal(net_port_init(&from, &sw, &leave_ops, address[0], 0), 0);
+		assert_int_equal(net_port_init(&to, &sw, &leave_ops, address[1], 0), 0);
+		assert_int_equal(net_port_init(&leaves, &sw, &leave_ops, address[2], 0), 0);
+		passage = gone_at = to_leaver = 0;
+		struct piece piece = {bytes, sizeof(bytes)};
+		memcpy(bytes, address[1], NET_ADDRESS);
+		memset(bytes, flood ? 0xff : bytes[0], 1);
+		memcpy(bytes + NET_ADDRESS, address[0], NET_ADDRESS);
+		for (unsigned k = 0; k < BURST; k++) {
+			burst[k] = (struct net_frame){
+			    .pieces = &piece, .nr_pieces = 1, .length = 128, .complete = leave_completed};
+			net_send(&from, &burst[k]);
+		}
+		net_switch_run(&sw, 1, 1000, &next);
+		assert_int_equal(passage, BURST);
+		assert_int_equal(gone_at, 5);
+		assert_int_equal(to_leaver, flood ? 4 : 0);
+		/* Its place and its address are free. */
+		assert_int_equal(net_port_init(&leaves, &sw, &leave_ops, address[2], 0), 0);
+		assert_int_equal(net_port_close(&leaves), 0);
+		assert_int_equal(net_port_close(&leaves), 0);
+	}
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(full_duplex)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(full_duplex),
+					   cmocka_unit_test(leaves_a_busy_switch)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
