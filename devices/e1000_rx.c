@@ -171,9 +171,11 @@ static bool make_room(struct e1000 *e, u32 length)
 	return false;
 }
 
+/* A frame without room is dropped at the expense of who should have made it. */
 static unsigned room(struct net_port *p, u32 length, struct piece *pieces)
 {
 	struct e1000 *e = of(p);
+	u64 since = tsc_now();
 	unsigned nr = 0;
 
 	spin_lock(&e->lock);
@@ -184,6 +186,8 @@ static unsigned room(struct net_port *p, u32 length, struct piece *pieces)
 			pieces[i] = e->rx.piece[i];
 	}
 	spin_unlock(&e->lock);
+	if (unlikely(!nr))
+		bridge_charge(e->bridge, e->group, tsc_now() - since);
 	return nr;
 }
 

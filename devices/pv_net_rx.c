@@ -5,16 +5,18 @@
 
 #define RX_TRIES 64u /* buffers that are none, for one frame */
 
-/* With the ring's lock: looks for a buffer where none waits. */
-static void find_buffer(struct pv_net *n, struct net_ring *r)
+/* With the ring's lock: looks for a buffer where none waits. True: some were refused, and answered. */
+static bool find_buffer(struct pv_net *n, struct net_ring *r)
 {
 	struct socle_request q;
+	bool refused = false;
 
 	for (unsigned i = 0; i < RX_TRIES && !n->has_buffer && pv_ring_next(&r->ring, &q); i++) {
 		int rc = pv_net_pieces(r, &q, SOCLE_RING_RECEIVE, n->buffer);
 
 		if (rc < 0) {
 			pv_net_answer(r, q.id, rc, 0, 0);
+			refused = true;
 			continue;
 		}
 		n->has_buffer = true;
@@ -24,6 +26,7 @@ static void find_buffer(struct pv_net *n, struct net_ring *r)
 		n->buffer_flags = q.flags;
 		n->buffer_gpa = q.address;
 	}
+	return refused;
 }
 
 void pv_net_drop_buffer(struct pv_net *n, struct net_ring *r)
@@ -33,17 +36,18 @@ void pv_net_drop_buffer(struct pv_net *n, struct net_ring *r)
 	n->has_buffer = false;
 }
 
-/* A frame without room is dropped at the expense of who should have made it. */
+/* A frame without room is dropped at the expense of who should have made it, and who posts what is no buffer
+ * pays for the look at it. */
 static unsigned room(struct net_port *p, u32 length, struct piece *pieces)
 {
 	struct pv_net *n = container_of(p, struct pv_net, port);
 	struct net_ring *r = &n->ring[RING_RX];
-	u64 since = tsc_now();
+	u64 since = tsc_now(), looked = 0;
 	unsigned nr = 0;
 
 	spin_lock(&r->lock);
-	if (likely(r->state == PV_OPEN))
-		find_buffer(n, r);
+	if (likely(r->state == PV_OPEN) && unlikely(find_buffer(n, r)))
+		looked = tsc_now() - since;
 	if (n->has_buffer && n->buffer_length >= length && r->state == PV_OPEN &&
 	    n->nr_arrived < RX_ARRIVED) {
 		nr = n->buffer_pieces;
@@ -54,8 +58,8 @@ static unsigned room(struct net_port *p, u32 length, struct piece *pieces)
 		spin_unlock(&r->lock);
 	else
 		pv_net_unlock_and_tell(n, r); /* of buffers that were none, or that the ring is broken */
-	if (unlikely(!nr))
-		bridge_charge(n->bridge, n->group, tsc_now() - since);
+	if (unlikely(!nr || looked))
+		bridge_charge(n->bridge, n->group, nr ? looked : tsc_now() - since);
 	return nr;
 }
 
@@ -80,12 +84,15 @@ static bool exchange(struct net_port *p, struct net_frame *f, const u8 *header, 
 	struct pv_net *n = container_of(p, struct pv_net, port);
 	struct net_ring *r = &n->ring[RING_RX];
 	bool done = false;
+	u64 since;
 
 	if (!__atomic_load_n(&r->flip, __ATOMIC_RELAXED))
 		return false;
+	since = tsc_now();
 	spin_lock(&r->lock);
 	if (likely(r->state == PV_OPEN)) {
-		find_buffer(n, r);
+		if (unlikely(find_buffer(n, r)))
+			bridge_charge(n->bridge, n->group, tsc_now() - since);
 		done = n->has_buffer && n->buffer_flags & SOCLE_RING_FLIP && n->nr_arrived < RX_ARRIVED &&
 		       pv_net_flip(n, f, header, header_bytes);
 	}

@@ -268,6 +268,45 @@ static void overrun(void **state)
 	destroy();
 }
 
+static u64 tick; /* for each look at the clock */
+
+u64 tsc_now(void)
+{
+	return shim_tsc += tick;
+}
+
+static u64 nic_paid;
+
+static void pay(struct sched_group *g, u64 ticks)
+{
+	nic_paid += g && g == nic->group ? ticks : 0;
+}
+
+/* M42: a frame without room costs its receiver time, one that it gets does not: its sender pays for that. */
+static void overrun_is_paid(void **state)
+{
+	static struct sched_group group;
+
+	(void)state;
+	create(0);
+	nic->group = &group;
+	receiver(8, 2048, 0);
+	memcpy(peer.sent, MAC PEER_MAC, 12);
+	fake_on_charge = pay;
+	tick = 100;
+	for (unsigned i = 0; i < 7; i++)
+		assert_true(peer_send(60));
+	assert_int_equal(nic_paid, 0);
+	for (unsigned i = 1; i < 10; i++) {
+		assert_false(peer_send(60));
+		assert_int_equal(nic_paid, i * tick);
+		assert_int_equal(lan.charged, i * tick);
+	}
+	tick = 0;
+	fake_on_charge = NULL;
+	destroy();
+}
+
 static void null_descriptors(void **state)
 {
 	(void)state;
@@ -430,12 +469,19 @@ static void one_for_many(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(frames),           cmocka_unit_test(buffers),
-	    cmocka_unit_test(addresses),        cmocka_unit_test(sums),
-	    cmocka_unit_test(left_sums),        cmocka_unit_test(overrun),
-	    cmocka_unit_test(null_descriptors), cmocka_unit_test(mask),
-	    cmocka_unit_test(throttle),         cmocka_unit_test(late_receive),
-	    cmocka_unit_test(late_transmit),    cmocka_unit_test(one_for_many),
+	    cmocka_unit_test(frames),
+	    cmocka_unit_test(buffers),
+	    cmocka_unit_test(addresses),
+	    cmocka_unit_test(sums),
+	    cmocka_unit_test(left_sums),
+	    cmocka_unit_test(overrun),
+	    cmocka_unit_test(overrun_is_paid),
+	    cmocka_unit_test(null_descriptors),
+	    cmocka_unit_test(mask),
+	    cmocka_unit_test(throttle),
+	    cmocka_unit_test(late_receive),
+	    cmocka_unit_test(late_transmit),
+	    cmocka_unit_test(one_for_many),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,6 +3,7 @@
  * other CPUs meanwhile; requests that are wrong; rings closed and VMs destroyed in the middle. */
 #include <pthread.h>
 
+#include "devices/pv_net_internal.h"
 #include "pv_flip_board.h"
 
 static void bad_requests(void **state)
@@ -52,6 +53,54 @@ static void bad_requests(void **state)
 	assert_int_equal(pv_open(&b->bus, 0, TX, RING_OF(TX), SIZE | (u64)1 << 33, 0), ERR_EXIST);
 	assert_int_equal(pv_close(&b->bus, 0, TX), 0);
 	assert_int_equal(pv_open(&b->bus, 0, TX, RING_OF(TX), SIZE | (u64)1 << 33, 0), ERR_INVAL);
+}
+
+static u64 tick; /* for each look at the clock */
+
+u64 tsc_now(void)
+{
+	return shim_tsc += tick;
+}
+
+static struct sched_group group_b;
+static u64 b_paid;
+
+static void pay(struct sched_group *g, u64 ticks)
+{
+	b_paid += g == &group_b ? ticks : 0;
+}
+
+/* M42: who posts what is no buffer pays for the looks at it, whether the frame gets one in the end or not;
+ * and for nothing else. */
+static void refused_buffers(void **state)
+{
+	struct socle_response r;
+
+	(void)state;
+	((struct pv_net *)b->nic)->group = &group_b;
+	fake_on_charge = pay;
+	for (unsigned way = 0; way < 2; way++) {
+		u8 flags = way ? SOCLE_RING_FLIP : 0;
+		u32 length = way ? PAGE_SIZE : 1518;
+
+		for (unsigned bad = 0; bad < 3; bad++) {
+			compose(a, b->address, FRAMES, 100, 1);
+			for (unsigned i = 0; i < bad; i++)
+				put(b, RX, length, SIDE_RAM + PAGE_SIZE, flags);
+			put(b, RX, length, ROOMS, flags);
+			b_paid = 0;
+			tick = 100;
+			send(a, 100, FRAMES, flags);
+			tick = 0;
+			assert_int_equal(b_paid, bad ? 100 : 0);
+			wait_a_while();
+			for (unsigned i = 0; i < bad; i++)
+				assert_true(answered(b, RX, &r) && r.status == SOCLE_EFAULT);
+			assert_true(answered(b, RX, &r) && r.status == 0 && r.length == 100);
+			assert_true(answered(a, TX, &r));
+		}
+	}
+	fake_on_charge = NULL;
 }
 
 /* What is in flight for something else, too, is copied: the pages stay where they are. */
@@ -304,6 +353,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(bad_requests, setup, teardown),
 	    cmocka_unit_test_setup_teardown(pinned, setup, teardown),
+	    cmocka_unit_test_setup_teardown(refused_buffers, setup, teardown),
 	    cmocka_unit_test_setup_teardown(lent, setup, teardown),
 	    cmocka_unit_test_setup_teardown(closing, setup, teardown),
 	    cmocka_unit_test(destroyed),
