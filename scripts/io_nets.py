@@ -17,19 +17,19 @@ BURST = 64
 
 @dataclasses.dataclass(frozen=True)
 class NetWay:
-    """How frames go. guest: linux or bare. model: in socle.conf. mode: of the bare guest. image: which Linux."""
+    """How frames go. guest: linux or bare. model: in socle.conf. mode: of the bare guest."""
     name: str
     guest: str
     model: str
     mode: str = ""
-    image: str = ""
+    pc: bool = False    # by the kernel for PCs
     long: bool = True   # takes segments that are to be cut
 
 
 NET_WAYS = [
     NetWay("virtio, split", "linux", "split"),
     NetWay("virtio, packed", "linux", "packed"),
-    NetWay("82540EM", "linux", "e1000", image="-pc"),
+    NetWay("82540EM", "linux", "e1000", pc=True),
     NetWay("virtio, split, bare guest", "bare", "split", mode="virtio"),
     NetWay("virtio, packed, bare guest", "bare", "packed", mode="packed"),
     NetWay("Socle ring, bare guest", "bare", "socle", mode="socle", long=False),
@@ -149,13 +149,16 @@ def measure_bare_net(booter, way, args):
 def measure_linux_net(booter, ways, args):
     """All ways of one image in one boot: an interface and a bridge for each."""
     from linux_machine import FILES, vm
-    image, points = ways[0].image, linux_points(args.quick)
-    files = {"boot/vmlinuz": args.build + "/guests/linux/bzImage" + image,
-             "boot/initrd": args.build + "/guests/linux/initrd" + (image or "-net")}
+    pc, points = ways[0].pc, linux_points(args.quick)
+    folder = args.build + "/guests/linux/"
+    files = {"boot/vmlinuz": folder + ("vmlinux-pc.elf" if pc else "bzImage"),
+             "boot/initrd": folder + ("initrd-pc" if pc else "initrd-net")}
     nets = "".join("net%d = bridge=lan%d, model=%s\n" % (i, i, w.model) for i, w in enumerate(ways, 1)) + "testdev = yes\n"
     words = "frames socle.role=%d socle.points=" + ",".join("%s:%d:%d" % p for p in points)
-    text = machine(booter, "".join(vm("linux%d" % role, words % role, nets) for role in (1, 2)), dict(FILES, **files),
-                   "frames: end", args)
+    config = "".join(vm("linux%d" % role, words % role, nets) for role in (1, 2))
+    if pc:   # a Multiboot kernel
+        config = config.replace("initrd = ", "module = ")
+    text = machine(booter, config, dict(FILES, **files), "frames: end", args)
     parts = re.split(r"frames: interface \d+", text)[1:]
     rows = [row for way, part in zip(ways, parts) for row in net_rows(way, part)]
     if "failed" in text or len(rows) != len(ways) * sum(1 if p[0] == "rr" else 2 for p in points):
@@ -186,9 +189,9 @@ def measure_ports(booter, of, nr, args):
 
 def measure_nets(booter, ways, args, progress):
     rows = []
-    for image in ("", "-pc"):
-        here = [w for w in ways if w.guest == "linux" and w.image == image]
-        if here and not (image and args.quick):   # that one takes minutes to boot
+    for pc in (False, True):
+        here = [w for w in ways if w.guest == "linux" and w.pc == pc]
+        if here:
             progress("networks: " + ", ".join(w.name for w in here))
             rows += measure_linux_net(booter, here, args)
     for way in ways:
