@@ -6,12 +6,14 @@
 #define TABLES_SHARE 100 /* one part in this of its memory */
 #define BYTES_PER_VM ((u64)192 << 10)
 #define BYTES_PER_VCPU ((u64)48 << 10)
-#define BYTES_PER_DISK ((u64)32 << 10)
-#define BYTES_PER_DISK_VCPU ((u64)32 << 10)
-#define DISK_VCPUS_MAX 8u /* a disk has no more queues */
-#define BYTES_PER_NET ((u64)96 << 10)
-#define BYTES_PER_NET_VCPU ((u64)80 << 10) /* beyond the first */
-#define NET_VCPUS_MAX 4u
+/* A disk or a network interface: for itself, for each of its queues or pairs of queues. The heap gives memory
+ * of this size by powers of two. */
+#define BYTES_PER_DEVICE ((u64)8 << 10)
+#define BYTES_PER_DISK_QUEUE ((u64)40 << 10)
+#define DISK_QUEUES_MAX 8u
+#define BYTES_PER_NET_PAIR ((u64)60 << 10)
+#define NET_PAIRS_MAX 4u
+#define BYTES_PER_PLAIN_DEVICE ((u64)64 << 10) /* that is not virtio's */
 
 #define NUMBERED_MAX (CONFIG_NAME_MAX + 12)
 
@@ -66,16 +68,37 @@ unsigned config_vms_total(const struct config *c)
 	return config_vms_before(c, c->vms + c->nr_vms);
 }
 
+static u64 power_of_two(u64 least)
+{
+	u64 bytes = 4096;
+
+	while (bytes < least)
+		bytes *= 2;
+	return bytes;
+}
+
+static u64 disk_bytes(const struct config_vm *vm, enum disk_model model)
+{
+	if (model != DISK_SPLIT && model != DISK_PACKED)
+		return BYTES_PER_PLAIN_DEVICE;
+	return power_of_two(BYTES_PER_DEVICE + MIN(vm->vcpus, DISK_QUEUES_MAX) * BYTES_PER_DISK_QUEUE);
+}
+
+static u64 net_bytes(const struct config_vm *vm, enum net_model model)
+{
+	if (model != NET_SPLIT && model != NET_PACKED)
+		return BYTES_PER_PLAIN_DEVICE;
+	return power_of_two(BYTES_PER_DEVICE + MIN(vm->vcpus, NET_PAIRS_MAX) * BYTES_PER_NET_PAIR);
+}
+
 static u64 fixed_bytes(const struct config_vm *vm)
 {
 	u64 bytes = BYTES_PER_VM + vm->vcpus * BYTES_PER_VCPU;
-	u64 disk = BYTES_PER_DISK + MIN(vm->vcpus, DISK_VCPUS_MAX) * BYTES_PER_DISK_VCPU;
-	u64 net = BYTES_PER_NET + (MIN(vm->vcpus, NET_VCPUS_MAX) - 1) * BYTES_PER_NET_VCPU;
 
 	for (unsigned i = 0; i < CONFIG_MAX_DISKS; i++)
-		bytes += vm->disks[i].path[0] ? disk : 0;
+		bytes += vm->disks[i].path[0] ? disk_bytes(vm, vm->disks[i].model) : 0;
 	for (unsigned i = 0; i < CONFIG_MAX_NETS; i++)
-		bytes += vm->nets[i].bridge[0] ? net : 0;
+		bytes += vm->nets[i].bridge[0] ? net_bytes(vm, vm->nets[i].model) : 0;
 	return bytes;
 }
 

@@ -24,7 +24,7 @@ static void words(void **state)
 	assert_string_equal(n[3].bridge, "dmz-1");
 	assert_int_equal(n[3].rate, 1250000);
 	assert_true(n[3].spoof);
-	assert_int_equal(config_vm_footprint(&c.vms[0]), without + 4 * 98304);
+	assert_int_equal(config_vm_footprint(&c.vms[0]), without + 4 * 131072);
 	for (unsigned i = 0; i < NET_MODELS; i++) {
 		char text[128];
 		const char *word = config_net_word((enum net_model)i);
