@@ -2,6 +2,8 @@
 /* The virtio network device with several pairs of queues (virtio 1.2, 5.1.2, 5.1.6.5.5): a flow is received
  * by the pair that it was last sent from; where the control queue is; commands that are wrong, queues that
  * are not there. M67, M73. */
+#include <unistd.h>
+
 #include "virtio_net_board.h"
 
 #define PAIRS 4u
@@ -10,6 +12,9 @@
 #define BUFFERS_AT 0x76000ull
 #define BUFFERS 4u /* of a receive queue */
 #define FRAME 120u
+#define MANY 400u        /* frames, more than a pair may have in the switch's hands */
+#define RATE 1000000u    /* bytes a second */
+#define LONGEST_HANG 30u /* s */
 
 static struct driver receive[PAIRS], transmit[PAIRS];
 
@@ -28,6 +33,8 @@ static void post_all(unsigned pair)
 	}
 }
 
+static u16 tx_size = 8;
+
 /* With so many of its pairs set up. */
 static void go_pairs(u64 features, unsigned set_up)
 {
@@ -36,7 +43,7 @@ static void go_pairs(u64 features, unsigned set_up)
 	for (u16 i = 0; i < set_up; i++) {
 		queue_on(&receive[i], 2 * i, BUFFERS, features,
 			 i ? QUEUES_AT + (2 * i - 2) * QUEUE_BYTES : RX_QUEUE);
-		queue_on(&transmit[i], 2 * i + 1, 8, features,
+		queue_on(&transmit[i], 2 * i + 1, tx_size, features,
 			 i ? QUEUES_AT + (2 * i - 1) * QUEUE_BYTES : TX_QUEUE);
 	}
 	queue_on(&control, control_queue, 8, features, CONTROL_QUEUE);
@@ -121,11 +128,22 @@ static int begin(void **state)
 	return 0;
 }
 
+static int begin_slow(void **state)
+{
+	(void)state;
+	nr_pairs = PAIRS;
+	tx_size = 256;
+	memset(receive, 0, sizeof(receive));
+	create_with(true, NET_ANTI_SPOOF, RATE);
+	return 0;
+}
+
 static int end(void **state)
 {
 	(void)state;
 	destroy();
 	nr_pairs = 0;
+	tx_size = 8;
 	control_queue = CONTROL;
 	return 0;
 }
@@ -271,6 +289,47 @@ static void broken(void **state)
 	assert_int_equal(comes_to(false, 5), 2);
 }
 
+/* Whoever runs the switch needs so long for a frame that the interface may send the next meanwhile. */
+static void takes_its_time(void)
+{
+	shim_tsc += ns_to_tsc((u64)FRAME * 1000000000 / RATE);
+	peer_meanwhile = takes_its_time;
+}
+
+/* Two pairs have more to send than the switch takes at once, at a rate: what one gets back while the other is
+ * being served, on the same CPU and with put-off work going on, makes that go on with the first as well. */
+static void pairs_go_on_with_each_other(void **state)
+{
+	static const struct header nothing;
+	const struct buffer b = {TX_DATA, HEADER + FRAME, false};
+	unsigned left[2] = {MANY, MANY}, back[2] = {0};
+	u16 id;
+	u32 len;
+
+	(void)state;
+	go_pairs(layout(1) | F_MQ, PAIRS);
+	assert_int_equal(set_pairs(PAIRS), 0);
+	tx_prepare(&nothing, mac_peer, mac_nic, FRAME, 1);
+	alarm(LONGEST_HANG);
+	peer_meanwhile = takes_its_time;
+	for (unsigned round = 0; round < 1000 && back[0] + back[1] < 2 * MANY; round++) {
+		for (unsigned i = 0; i < 2; i++) {
+			for (; left[i] && transmit[i].room; left[i]--)
+				driver_add(&transmit[i], &b, 1, false);
+			if (driver_kick(&transmit[i]))
+				doorbell((u16)(2 * i + 1));
+			while (driver_used(&transmit[i], &id, &len))
+				back[i]++;
+		}
+		fake_run_until(shim_tsc + ns_to_tsc(1000000));
+	}
+	alarm(0);
+	peer_meanwhile = NULL;
+	assert_int_equal(back[0], MANY);
+	assert_int_equal(back[1], MANY);
+	assert_int_equal(peer.frames, 2 * MANY);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -280,6 +339,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(wrong_commands, begin, end),
 	    cmocka_unit_test_setup_teardown(not_there, begin, end),
 	    cmocka_unit_test_setup_teardown(broken, begin, end),
+	    cmocka_unit_test_setup_teardown(pairs_go_on_with_each_other, begin_slow, end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
