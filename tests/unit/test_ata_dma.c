@@ -22,6 +22,7 @@ static bool irq(void)
 static void expect_done(u8 master)
 {
 	assert_int_equal(master, MASTER_DONE);
+	assert_true(guest_ram.lent); /* the master's tables are not pinned */
 	assert_true(irq());
 	assert_int_equal(inb(CMD + 7), IDLE);
 	assert_int_equal(guest_ram.pinned_pages, 0);

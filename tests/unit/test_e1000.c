@@ -26,6 +26,7 @@ static void identity(void **state)
 	cfg_set(PCI_BAR0 + 8, 4, 0xc000);
 	assert_int_equal(reg(STATUS) & 0xc3, 0x83); /* full duplex, link, 1000 Mb/s */
 	assert_true(e1000_nic.usage(nic) >= sizeof(struct e1000));
+	assert_true(guest_ram.lent); /* its descriptors are not pinned */
 	destroy();
 }
 
