@@ -52,14 +52,26 @@ void bridge_pay_part(struct bridge *b, struct sched_group *g, struct bridge_time
 	bridge_charge(b, g, unpaid(b, t));
 }
 
+/* Who sends pays for what the switch does with his frames. */
+static void turns(struct net_switch *sw, const struct net_port *p)
+{
+	struct bridge *b = container_of(sw, struct bridge, sw);
+
+	if (b->sender) {
+		bridge_pay_part(b, b->sender, b->turn);
+		b->last = b->sender;
+	}
+	b->sender = p ? p->payer : NULL;
+	b->turn = bridge_time(b);
+}
+
 /* The switch runs without the lock: a port's own timer may be waiting for it that a frame's complete() is to
- * arm. Who pays is still there if he is still the one who pays. */
+ * arm. What is no frame's is the hypervisor's. */
 static void later(void *opaque)
 {
 	struct bridge *b = opaque;
-	struct sched_group *payer = b->payer;
 	struct bridge_time began = bridge_time(b);
-	u64 now, next, rests = sched_rests_until(payer, began.since);
+	u64 now, next, rests = sched_rests_until(b->payer, began.since);
 	bool more;
 
 	if (rests > began.since) {
@@ -71,29 +83,41 @@ static void later(void *opaque)
 	more = net_switch_run(&b->sw, tsc_to_ns(began.since), BUDGET, &next);
 	spin_lock(&b->lock);
 	now = tsc_now();
-	payer = payer == b->payer ? payer : NULL;
-	if (payer)
-		bridge_pay(b, payer, began);
-	sched_go_on(payer, now - began.since, now);
+	bridge_pay(b, NULL, began);
+	b->payer = b->last;
+	sched_go_on(b->payer, now - began.since, now);
 	go_on(b, more, next);
 }
 
-void bridge_run(struct bridge *b, struct sched_group *payer)
+static void run(struct bridge *b, unsigned budget)
 {
 	u64 next;
-	bool more = net_switch_run(&b->sw, tsc_to_ns(tsc_now()), BUDGET, &next);
+	bool more = net_switch_run(&b->sw, tsc_to_ns(tsc_now()), budget, &next);
 
 	if (likely(!more && next == ~(u64)0))
 		return;
 	spin_lock(&b->lock);
-	b->payer = payer;
+	b->payer = b->last;
 	go_on(b, more, next);
 	spin_unlock(&b->lock);
+}
+
+void bridge_run(struct bridge *b)
+{
+	run(b, BUDGET);
+}
+
+void bridge_flush(struct bridge *b, struct net_port *p)
+{
+	net_port_flush(p);
+	run(b, 0);
 }
 
 void bridge_init(struct bridge *b, u64 secret)
 {
 	net_switch_init(&b->sw, secret, MAX_AGE_NS);
+	b->sw.turns = turns;
+	b->sender = NULL;
 	b->lock = (struct spinlock){0};
 	b->at = ~(u64)0;
 	timer_init(&b->later, later, b, &b->lock);
@@ -115,14 +139,15 @@ int bridge_join(const struct bridge_nic *nic, struct net_port *p, const struct n
 	return rc;
 }
 
-void bridge_leave(struct bridge *b, struct net_port *p, const struct sched_group *payer)
+void bridge_leave(struct bridge *b, struct net_port *p)
 {
 	do {
-		net_port_flush(p);
+		bridge_flush(b, p);
 		cpu_poll_interrupts();
 	} while (net_port_close(p));
+	/* Nobody says any more that it was the last one. */
 	spin_lock(&b->lock);
-	if (b->payer == payer)
-		b->payer = NULL;
+	b->last = b->last == p->payer ? NULL : b->last;
+	b->payer = b->payer == p->payer ? NULL : b->payer;
 	spin_unlock(&b->lock);
 }

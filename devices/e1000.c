@@ -145,7 +145,7 @@ static void stop(struct e1000 *e)
 	timer_cancel(&e->later);
 	spin_unlock(&e->lock);
 	do {
-		net_port_flush(&e->port);
+		bridge_flush(e->bridge, &e->port);
 		cpu_poll_interrupts();
 		spin_lock(&e->lock);
 		idle = e->tx.slot_head == e->tx.slot_tail && !e->rx.descs;
@@ -160,7 +160,7 @@ static void destroy(void *nic)
 	if (!e)
 		return;
 	stop(e);
-	bridge_leave(e->bridge, &e->port, e->group);
+	bridge_leave(e->bridge, &e->port);
 	timer_destroy(&e->later);
 	timer_destroy(&e->irq.timer);
 	pci_remove(&e->function);

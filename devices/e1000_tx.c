@@ -310,7 +310,7 @@ void e1000_transmit(struct e1000 *e)
 		e1000_transmit_later(e);
 	spin_unlock(&e->lock);
 	if (sent)
-		bridge_run(e->bridge, e->group);
+		bridge_run(e->bridge);
 }
 
 void e1000_transmit_later(struct e1000 *e)

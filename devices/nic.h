@@ -10,6 +10,7 @@
 struct nic_setup {
 	struct bridge_nic port;
 	bool packed;               /* virtio: offer packed rings */
+	bool polled;               /* by a CPU of poll.h, where there is one; its driver rings no doorbell */
 	unsigned queues;           /* virtio: pairs to offer, the number of vCPUs; 0 counts as 1 */
 	struct sched_group *group; /* who pays for what is put off */
 	/* Behind Socle rings: see pv_disk.h. */

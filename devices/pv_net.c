@@ -185,7 +185,7 @@ static int send_turn(struct pv_net *n, bool *more, bool promise)
 	for (unsigned i = 0; i < TURN_BATCHES && *more; i++) {
 		*more = send_batch(n, r);
 		spin_unlock(&r->lock);
-		bridge_run(n->bridge, n->group);
+		bridge_run(n->bridge);
 		spin_lock(&r->lock);
 	}
 	n->serving = false;
@@ -266,7 +266,7 @@ static int close_ring(struct pv_device *device, unsigned ring)
 	spin_unlock(&r->lock);
 	/* What waits in the switch, perhaps for its rate, comes back. */
 	if (ring == RING_TX)
-		net_port_flush(&n->port);
+		bridge_flush(n->bridge, &n->port);
 	spin_lock(&r->lock);
 	if (r->state == PV_CLOSING) {
 		if (ring == RING_TX)
@@ -341,7 +341,7 @@ static void *create(struct guest *g, struct pci_bus *bus, u8 devfn, const struct
 			  rc == ERR_EXIST ? "another interface has this address" : "it is full");
 	} else if (pv_bus_add(setup->pv, &n->device)) {
 		log_error("%s: too many devices behind Socle rings", guest_name(g));
-		bridge_leave(n->bridge, &n->port, n->group);
+		bridge_leave(n->bridge, &n->port);
 		rc = ERR_NOMEM;
 	}
 	if (!rc)
@@ -380,7 +380,7 @@ static void destroy(void *nic)
 		return;
 	reset(n); /* from here on nobody puts anything off */
 	later_destroy(&n->later);
-	bridge_leave(n->bridge, &n->port, n->group);
+	bridge_leave(n->bridge, &n->port);
 	timer_destroy(&n->settle); /* who ran the switch may have set it until now */
 	heap_free(n);
 }

@@ -26,39 +26,35 @@ struct piece *pool_skip(struct piece_pool *p)
 /* ---- serving ---- */
 static u64 go_on(void *opaque)
 {
-	struct virtio_net *n = opaque;
-	struct bridge_time began = bridge_time(n->bridge);
-	bool more = net_ctrl_serve(n, false);
-
-	__atomic_store_n(&n->going, true, __ATOMIC_RELAXED);
-	for (unsigned i = 0; 2 * i < net_control(n); i++)
-		more |= net_tx_serve(&n->pair[i], false);
-	__atomic_store_n(&n->going, false, __ATOMIC_RELAXED);
-	for (unsigned i = 0; i < n->nr_pairs; i++)
-		more |= net_tx_owes(&n->pair[i]);
-	bridge_pay(n->bridge, n->group, began);
-	return more ? 0 : LATER_NEVER;
+	return net_ctrl_serve(opaque, false) ? 0 : LATER_NEVER;
 }
 
 static void kicked(struct virtio_pci *v, unsigned queue)
 {
 	struct virtio_net *n = container_of(v, struct virtio_net, pci);
-	bool more = false;
 
-	if (likely(queue == 1)) {
-		more = net_tx_serve(n->pair, true);
+	if (likely(queue & 1 && queue < net_control(n))) {
+		net_tx_ring(&n->pair[queue / 2]);
+		bridge_run(n->bridge);
 	} else if (queue == net_control(n)) {
-		more = net_ctrl_serve(n, true);
+		if (net_ctrl_serve(n, true))
+			later_keep(&n->later, 0);
 	} else if (queue < net_control(n)) {
-		struct net_pair *p = &n->pair[queue / 2];
-
-		if (queue & 1)
-			more = net_tx_serve(p, true);
-		else
-			net_rx_begin(p);
+		net_rx_begin(&n->pair[queue / 2]);
 	}
-	if (more)
-		later_keep(&n->later, 0);
+}
+
+/* Who sends pays the bridge; what finds nothing costs nobody anything. */
+static bool poll(void *opaque)
+{
+	struct virtio_net *n = opaque;
+	bool found = false;
+
+	for (unsigned i = 0; 2 * i < net_control(n); i++)
+		found |= net_tx_poll(&n->pair[i]);
+	if (found)
+		bridge_run(n->bridge);
+	return false;
 }
 
 /* What waits in the switch comes back at once: the driver need not wait for a rate. */
@@ -67,7 +63,7 @@ static bool is_idle(struct virtio_pci *v)
 	struct virtio_net *n = container_of(v, struct virtio_net, pci);
 	bool idle = true;
 
-	net_port_flush(&n->port);
+	bridge_flush(n->bridge, &n->port);
 	/* Wherever the control queue was: a command that is being done is done then. */
 	for (unsigned i = 2; i <= 2 * n->nr_pairs; i += MAX(2 * n->nr_pairs - 2, 1u)) {
 		spin_lock(&n->queue[i].lock);
@@ -111,11 +107,10 @@ static void init(struct virtio_net *n, const struct nic_setup *setup)
 		p->index = i;
 		p->rx = &n->queue[2 * i];
 		p->tx = &n->queue[2 * i + 1];
-		net_tx_init(p);
 	}
 	pci_set16(n->config, 8, (u16)n->nr_pairs);
 	later_init(&n->later, go_on, n, n->group);
-	n->later.timer.group = NULL; /* see bridge_pay() */
+	n->tx.from = n->pair;
 	n->pci.type = &net_type;
 	/* Who may not send from another address may not have one. */
 	n->pci.more_features = setup->port.flags & NET_ANTI_SPOOF ? 0 : NET_F_CTRL_MAC_ADDR;
@@ -131,6 +126,7 @@ static void *create(struct guest *g, struct pci_bus *bus, u8 devfn, const struct
 {
 	unsigned pairs = MAX(1u, MIN(setup->queues, NET_PAIRS_MAX));
 	struct virtio_net *n = heap_alloc(sizeof(*n) + pairs * sizeof(struct net_pair));
+	int rc;
 
 	if (!n) {
 		log_error("%s: no memory for a virtio network interface", guest_name(g));
@@ -138,19 +134,23 @@ static void *create(struct guest *g, struct pci_bus *bus, u8 devfn, const struct
 	}
 	n->nr_pairs = pairs;
 	init(n, setup);
-	int rc = bridge_join(&setup->port, &n->port, pairs > 1 ? &net_rx_ops_many : &net_rx_ops);
+	rc = bridge_join(&setup->port, &n->port, pairs > 1 ? &net_ops_many : &net_ops);
 	if (rc) {
 		log_error("%s: no place on the bridge: %s", guest_name(g),
 			  rc == ERR_EXIST ? "another interface has this address" : "it is full");
 	} else if (virtio_pci_add(&n->pci, g, bus, devfn)) {
 		log_error("%s: no place for a virtio network interface on the PCI bus", guest_name(g));
-		bridge_leave(n->bridge, &n->port, n->group);
+		bridge_leave(n->bridge, &n->port);
 		rc = ERR_NOMEM;
 	}
-	if (!rc)
-		return n;
-	heap_free(n);
-	return NULL;
+	if (rc) {
+		heap_free(n);
+		return NULL;
+	}
+	n->poller = (struct poller){.poll = poll, .opaque = n};
+	if (setup->polled && poller_add(&n->poller))
+		log_warn("%s: no CPU polls: a network interface is served by doorbells", guest_name(g));
+	return n;
 }
 
 /* No vCPU runs: with the queues off nothing new begins. */
@@ -172,8 +172,9 @@ static void destroy(void *nic)
 
 	if (!n)
 		return;
+	poller_remove(&n->poller);
 	wait_idle(n);
-	bridge_leave(n->bridge, &n->port, n->group);
+	bridge_leave(n->bridge, &n->port);
 	virtio_pci_remove(&n->pci);
 	heap_free(n);
 }

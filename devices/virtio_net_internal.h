@@ -2,15 +2,16 @@
 /* The virtio network device (virtio 1.2, 5.1) in front of a port of a bridge: pairs of queues, as many as the
  * VM has vCPUs up to NET_PAIRS_MAX, and one for control. What the files of it share.
  *
- * A frame is sent by handing its pieces to the switch, and comes back to the queue when that has copied it;
- * one that is received is copied into buffers that were taken from the queue before, of which there may be
- * some left: they wait in `ready` for the next frame.
+ * A frame is sent by pointing the switch at its pieces when that asks for it, and comes back to the queue
+ * when that has copied it; one that is received is copied into buffers that were taken from the queue before,
+ * of which there may be some left: they wait in `ready` for the next frame.
  *
  * Locks: a queue's, then the switch's. */
 #pragma once
 
 #include "later.h"
 #include "nic.h"
+#include "poll.h"
 #include "virtio_pci.h"
 
 #define NET_PAIRS_MAX 4u
@@ -50,17 +51,25 @@ struct piece_pool {
 	struct piece piece[POOL_PIECES];
 };
 
-#define TX_SLOTS 128u     /* frames in the switch's hands */
 #define READY_CHAINS 128u /* buffers for one frame, or taken and not used yet */
 #define FILTER_MAX 64u    /* addresses of a kind; with more, all pass */
 
-struct net_pair;
 struct tx_slot {
-	struct net_pair *pair;
 	struct net_frame frame;
 	struct virtq_chain chain;
-	u32 pieces_end; /* of the pool */
-	bool done;      /* atomic: the switch has done with it */
+};
+
+struct net_pair;
+/* What the switch has of one pair's frames. The CPU that runs the switch alone, but for what is atomic; the
+ * queue is changed with its lock. */
+struct net_tx {
+	struct net_pair *from; /* whose the last ones are */
+	u32 taken, retired;    /* slots; those up to `retired` are back in the queue */
+	u32 news;              /* bits of pairs whose drivers have not been told of some that are back */
+	u32 out;               /* slots that are not back; atomic */
+	u32 ringing;           /* bits of pairs that have something to send, perhaps; atomic */
+	struct tx_slot slot[NET_BATCH];
+	struct piece piece[POOL_PIECES];
 };
 
 struct rx_chain {
@@ -79,14 +88,7 @@ struct net_pair {
 	struct virtio_queue *rx, *tx;
 	unsigned index;
 
-	/* Under the transmit queue's lock. */
-	struct tx_slot slot[TX_SLOTS];
-	u32 slot_head, slot_tail; /* free-running; head: the oldest */
-	bool serving;             /* somebody is taking frames; who comes meanwhile need not; atomic */
-	bool missed;              /* somebody came meanwhile */
-	bool blocked;             /* there was no slot for the next */
-	bool owes;                /* it was, and is to be gone on with by who goes on now */
-	struct piece_pool tx_pool;
+	bool hushed; /* the driver need not tell of new chains; under the transmit queue's lock */
 
 	/* Under the receive queue's lock. */
 	struct rx_chain ready[READY_CHAINS];
@@ -105,14 +107,15 @@ struct virtio_net {
 	struct sched_group *group;
 	u8 own[NET_ADDRESS]; /* the address after a reset */
 	u8 config[10];
-	struct later later;       /* goes on where serving ended */
-	bool going;               /* it does, right now; atomic */
+	struct later later; /* goes on with the control queue */
+	struct poller poller;
 	struct net_filter filter; /* under the first receive queue's lock */
 
 	/* 5.1.6.5.5: a flow is received where it was sent last. */
-	unsigned nr_pairs;   /* that there are */
-	u32 pairs;           /* in use; atomic */
-	u8 flow[FLOWS];      /* pair + 1, by hash; 0: not sent yet; atomic */
+	unsigned nr_pairs; /* that there are */
+	u32 pairs;         /* in use; atomic */
+	u8 flow[FLOWS];    /* pair + 1, by hash; 0: not sent yet; atomic */
+	struct net_tx tx;
 	struct net_pair *to; /* of the frame that the switch delivers: its CPU's */
 	u32 news;            /* bits of pairs that have received since the driver was told; the same CPU's */
 	struct net_pair pair[]; /* nr_pairs of them */
@@ -158,16 +161,25 @@ static inline struct virtio_net_header chain_header(struct virtq_chain *c)
 	return h;
 }
 
+/* A CPU of its own looks at what is to be sent. */
+static inline bool net_is_polled(const struct virtio_net *n)
+{
+	return n->poller.cpu;
+}
+
 /* ---- virtio_net_tx.c ---- */
-/* True: there may be more, for later, which is promised if the caller wants to. */
-bool net_tx_serve(struct net_pair *p, bool promise);
-/* Once after net_tx_serve() of all pairs, when `going` is false again: there is more. */
-bool net_tx_owes(struct net_pair *p);
-void net_tx_init(struct net_pair *p);
+/* Of the port. */
+unsigned net_tx_pull(struct net_port *port, struct net_frame **frames, unsigned most, u64 bytes);
+void net_tx_sent(struct net_port *port, unsigned nr);
+/* The pair has something to send, perhaps; bridge_run() is the caller's. */
+void net_tx_ring(struct net_pair *p);
+/* Looks; true: it has, and was rung for. */
+bool net_tx_poll(struct net_pair *p);
+/* With the queue off: the switch has nothing of it, and gets nothing. */
 bool net_tx_is_idle(struct net_pair *p);
 
 /* ---- virtio_net_rx.c ---- */
-extern const struct net_port_ops net_rx_ops, net_rx_ops_many; /* with one pair; with several */
+extern const struct net_port_ops net_ops, net_ops_many; /* with one pair; with several */
 /* The driver has just begun, or tells of buffers. */
 void net_rx_begin(struct net_pair *p);
 /* Idle, it forgets what it had taken. */
@@ -180,5 +192,5 @@ void net_flow_sent(struct net_pair *p, const struct net_frame *f);
 struct net_pair *net_flow_pair(struct virtio_net *n, const u8 *header, u32 bytes);
 
 /* ---- virtio_net_ctrl.c ---- */
-/* As net_tx_serve(). */
+/* True: there may be more, for later, which is promised if the caller wants to. */
 bool net_ctrl_serve(struct virtio_net *n, bool promise);

@@ -253,10 +253,21 @@ static bool wants(struct net_port *port, const u8 target[NET_ADDRESS])
 	return yes;
 }
 
-const struct net_port_ops net_rx_ops = {
-    .room = room, .received = received, .ready = ready, .takes = takes, .wants = wants};
-const struct net_port_ops net_rx_ops_many = {
-    .room = room, .received = received, .ready = ready, .takes = takes, .wants = wants, .steer = steer};
+const struct net_port_ops net_ops = {.pull = net_tx_pull,
+				     .sent = net_tx_sent,
+				     .room = room,
+				     .received = received,
+				     .ready = ready,
+				     .takes = takes,
+				     .wants = wants};
+const struct net_port_ops net_ops_many = {.pull = net_tx_pull,
+					  .sent = net_tx_sent,
+					  .room = room,
+					  .received = received,
+					  .ready = ready,
+					  .takes = takes,
+					  .wants = wants,
+					  .steer = steer};
 
 /* ---- life ---- */
 /* Nobody waits for buffers, so the driver need not tell of them. */

@@ -1,71 +1,62 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The virtio network device: from the transmit queue to the switch (virtio 1.2, 5.1.6.2), and back. */
+/* The virtio network device: from the transmit queues to the switch (virtio 1.2, 5.1.6.2), and back. The
+ * switch takes frames when it is the interface's turn, from one pair after the other; what it took before
+ * goes back into its queue then, or when the switch has no more to do. */
 #include "virtio_net_internal.h"
 
-/* At one go; the rest is put off, so that others run. */
-#define TURN_BATCHES 4u
-#define BATCH_FRAMES 32u
-#define BATCH_BYTES (128u << 10)
-
-/* ---- slots ---- */
-/* Gives back, in their order, those that the switch has done with. With the queue's lock held. */
-static void slots_retire(struct net_pair *p)
+/* ---- back ---- */
+/* Gives the first nr chains of those that the switch has back. With the queue's lock. */
+static void retire(struct net_tx *t, struct virtq *vq, u32 nr)
 {
-	struct virtq *vq = &p->tx->vq;
-	u32 head = p->slot_head;
-
-	for (; head != p->slot_tail; head++) {
-		struct tx_slot *s = &p->slot[head % TX_SLOTS];
-
-		if (!__atomic_load_n(&s->done, __ATOMIC_ACQUIRE))
-			break;
-		virtq_push_hidden(vq, &s->chain, 0);
-		p->tx_pool.head = s->pieces_end;
-	}
-	if (head == p->slot_head)
+	if (t->retired >= nr)
 		return;
-	p->slot_head = head;
+	while (t->retired < nr)
+		virtq_push_hidden(vq, &t->slot[t->retired++].chain, 0);
 	virtq_show(vq);
+	/* Release: who sees that none is out may take the queue away. */
+	__atomic_store_n(&t->out, t->taken - nr, __ATOMIC_RELEASE);
 }
 
-/* Nobody serves the queue who would do this soon. */
-static void __attribute__((noinline)) retire_now(struct net_pair *p)
+/* The rest of what another pair has given. */
+static void retire_all(struct virtio_net *n)
 {
-	struct virtio_queue *q = p->tx;
-	bool tell, more;
+	struct net_tx *t = &n->tx;
+	struct virtio_queue *q = t->from->tx;
+
+	if (t->retired == t->taken)
+		return;
+	spin_lock(&q->lock);
+	retire(t, &q->vq, t->taken);
+	spin_unlock(&q->lock);
+	t->news |= (u32)BIT(t->from->index);
+}
+
+static void tell(struct net_pair *p, bool news)
+{
+	if (news)
+		virtio_pci_interrupt(&p->net->pci, 2 * p->index + 1);
+}
+
+void net_tx_sent(struct net_port *port, unsigned nr)
+{
+	struct virtio_net *n = container_of(port, struct virtio_net, port);
+	struct net_tx *t = &n->tx;
+	struct virtio_queue *q = t->from->tx;
+	bool news;
 
 	spin_lock(&q->lock);
-	slots_retire(p);
-	tell = !p->serving && q->enabled && virtio_queue_news(q);
-	more = p->blocked && !p->serving;
-	if (more) {
-		p->blocked = false;
-		/* It may be this CPU that goes on, with another pair: it looks before it ends. */
-		p->owes = __atomic_load_n(&p->net->going, __ATOMIC_RELAXED);
-		more = !p->owes;
-	}
-	if (more)
-		later_promise(&p->net->later);
+	retire(t, &q->vq, MIN(nr, t->taken));
+	news = q->enabled && virtio_queue_news(q);
 	spin_unlock(&q->lock);
-	if (tell)
-		virtio_pci_interrupt(&p->net->pci, 2 * p->index + 1);
-	if (more)
-		later_keep(&p->net->later, 0);
-}
+	tell(t->from, news);
+	for (t->news &= ~(u32)BIT(t->from->index); unlikely(t->news); t->news &= t->news - 1) {
+		struct net_pair *p = &n->pair[bit_first(t->news)];
 
-/* On the CPU that runs the switch; as a rule within net_tx_serve(), which then gives back all of them. The
- * barrier is the other half of the one there: either that sees that it is done, or this that nobody serves.
- */
-static void complete(struct net_frame *f, bool delivered)
-{
-	struct tx_slot *s = container_of(f, struct tx_slot, frame);
-	struct net_pair *p = s->pair;
-
-	(void)delivered; /* a frame that is dropped is sent, for its sender */
-	__atomic_store_n(&s->done, true, __ATOMIC_RELEASE);
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	if (unlikely(!__atomic_load_n(&p->serving, __ATOMIC_RELAXED)))
-		retire_now(p);
+		spin_lock(&p->tx->lock);
+		news = p->tx->enabled && virtio_queue_news(p->tx);
+		spin_unlock(&p->tx->lock);
+		tell(p, news);
+	}
 }
 
 /* ---- a frame ---- */
@@ -88,144 +79,137 @@ static bool offload(const struct virtio_net *n, const struct virtio_net_header *
 	return (features & needed) == needed && h->sum_from && (h->gso_type == NET_GSO_NONE || h->gso_size);
 }
 
-/* Hands it to the switch; what is no frame goes as one of no bytes, which that counts and gives back. */
-static u32 send(struct net_pair *p, struct tx_slot *s)
+/* What is no frame goes as one of no bytes, which the switch counts and gives back. */
+static struct net_frame *frame_of(struct net_pair *p, struct tx_slot *s)
 {
-	struct virtio_net *n = p->net;
 	struct virtq_chain *c = &s->chain;
 	struct net_frame *f = &s->frame;
 	struct virtio_net_header h;
 
 	f->length = f->nr_pieces = 0;
-	if (!c->too_long && c->read_bytes >= NET_HEADER_BYTES) {
-		h = chain_header(c);
-		if (offload(n, &h, &f->offload) && c->read_bytes <= NET_FRAME_MAX) {
-			f->pieces = c->segments;
-			f->nr_pieces = c->nr_read;
-			f->length = (u32)c->read_bytes;
-			if (unlikely(net_pairs(n) > 1))
-				net_flow_sent(p, f);
-		}
-	}
-	net_send(&n->port, f);
-	return f->length;
+	if (unlikely(c->too_long || c->read_bytes < NET_HEADER_BYTES))
+		return f;
+	h = chain_header(c);
+	if (unlikely(!offload(p->net, &h, &f->offload) || c->read_bytes > NET_FRAME_MAX))
+		return f;
+	f->pieces = c->segments;
+	f->nr_pieces = c->nr_read;
+	f->length = (u32)c->read_bytes;
+	if (unlikely(net_pairs(p->net) > 1))
+		net_flow_sent(p, f);
+	return f;
 }
 
-/* ---- serving ---- */
-/* How a look at the queue ended. */
-enum tx_look { TX_TAKEN, TX_AGAIN, TX_EMPTY, TX_BROKEN };
-
-/* With the queue's lock held, as all that follows. */
-static enum tx_look look(struct net_pair *p, struct tx_slot **out)
+/* ---- to the switch ---- */
+/* Chains of the queue, which is live and locked, until one of the bounds is reached; *broken: it is. */
+static u32 take(struct net_pair *p, struct net_frame **frames, u32 most, u64 bytes, bool *broken)
 {
+	struct net_tx *t = &p->net->tx;
+	struct virtq *vq = &p->tx->vq;
+	u32 used = 0, nr = 0;
+
+	for (u64 sum = 0; nr < most && sum < bytes && used + CHAIN_PIECES <= POOL_PIECES; nr++) {
+		struct tx_slot *s = &t->slot[nr];
+		int rc;
+
+		s->chain.segments = &t->piece[used];
+		s->chain.room = CHAIN_PIECES;
+		rc = virtq_pop(vq, &s->chain);
+		*broken = rc < 0;
+		if (rc <= 0)
+			break;
+		used += s->chain.nr_read + s->chain.nr_write;
+		frames[nr] = frame_of(p, s);
+		sum += MAX(frames[nr]->length, (u32)NET_PRICE_MIN);
+	}
+	return nr;
+}
+
+static u32 pull_pair(struct net_pair *p, struct net_frame **frames, u32 most, u64 bytes)
+{
+	struct virtio_net *n = p->net;
 	struct virtio_queue *q = p->tx;
-	struct tx_slot *s = *out = &p->slot[p->slot_tail % TX_SLOTS];
-	int rc;
-
-	s->chain.segments = p->slot_tail - p->slot_head == TX_SLOTS ? NULL : pool_room(&p->tx_pool);
-	if (!s->chain.segments) {
-		p->blocked = true;
-		return TX_EMPTY;
-	}
-	s->chain.room = CHAIN_PIECES;
-	rc = virtq_pop(&q->vq, &s->chain);
-	if (rc == 0)
-		return virtq_kicks_on(&q->vq) ? TX_AGAIN : TX_EMPTY;
-	if (rc < 0)
-		return TX_BROKEN;
-	/* At least one, so that the pool is empty only when no slot is in use. */
-	p->tx_pool.tail += MAX(1u, s->chain.nr_read + s->chain.nr_write);
-	s->pieces_end = p->tx_pool.tail;
-	s->done = false;
-	p->slot_tail++;
-	return TX_TAKEN;
-}
-
-static enum tx_look take_batch(struct net_pair *p)
-{
-	u32 bytes = 0;
-
-	if (!virtio_pci_queue_live(&p->net->pci, p->tx))
-		return TX_EMPTY;
-	for (u32 frames = 0; frames < BATCH_FRAMES && bytes < BATCH_BYTES; frames++) {
-		struct tx_slot *s;
-		enum tx_look l = look(p, &s);
-		if (l == TX_TAKEN)
-			bytes += send(p, s);
-		else if (l != TX_AGAIN)
-			return l;
-	}
-	return TX_AGAIN;
-}
-
-bool net_tx_serve(struct net_pair *p, bool promise)
-{
-	struct virtio_queue *q = p->tx;
-	enum tx_look l = TX_AGAIN;
-	bool tell;
+	bool broken = false;
+	u32 nr = 0;
 
 	spin_lock(&q->lock);
-	if (p->serving || !virtio_pci_queue_live(&p->net->pci, q)) {
-		p->missed = true;
-		spin_unlock(&q->lock);
-		return false;
+	if (likely(virtio_pci_queue_live(&n->pci, q))) {
+		if (!p->hushed)
+			virtq_kicks_off(&q->vq);
+		p->hushed = true;
+		nr = take(p, frames, most, bytes, &broken);
+		if (!nr && !broken && !net_is_polled(n)) {
+			p->hushed = false;
+			/* One of which the driver may not tell: it waits for the next look. */
+			if (virtq_kicks_on(&q->vq))
+				net_tx_ring(p);
+		}
+		n->tx.from = p;
+		n->tx.taken = nr;
+		n->tx.retired = 0;
+		__atomic_store_n(&n->tx.out, nr, __ATOMIC_RELAXED);
 	}
-	__atomic_store_n(&p->serving, true, __ATOMIC_RELAXED);
-	p->blocked = p->missed = false;
-	virtq_kicks_off(&q->vq);
-	for (unsigned i = 0; i < TURN_BATCHES && l == TX_AGAIN; i++) {
-		l = take_batch(p);
-		spin_unlock(&q->lock);
-		bridge_run(p->net->bridge, p->net->group);
-		spin_lock(&q->lock);
-		slots_retire(p);
-	}
-	__atomic_store_n(&p->serving, false, __ATOMIC_RELAXED);
-	__atomic_thread_fence(__ATOMIC_SEQ_CST); /* see complete() */
-	slots_retire(p);
-	/* Blocked, and all came back meanwhile; or a doorbell came behind the last look: nobody else goes on.
-	 */
-	if (l == TX_EMPTY && ((p->blocked && p->slot_head == p->slot_tail) || p->missed))
-		l = TX_AGAIN;
-	tell = q->enabled && virtio_queue_news(q);
-	if (unlikely(l == TX_AGAIN) && promise)
-		later_promise(&p->net->later);
 	spin_unlock(&q->lock);
-	if (tell)
-		virtio_pci_interrupt(&p->net->pci, 2 * p->index + 1);
-	if (l == TX_BROKEN)
-		virtio_pci_fail(&p->net->pci);
-	return l == TX_AGAIN;
+	if (unlikely(broken))
+		virtio_pci_fail(&n->pci);
+	return nr;
 }
 
-/* After `going` has been taken away: who has the lock later sees that. */
-bool net_tx_owes(struct net_pair *p)
+void net_tx_ring(struct net_pair *p)
 {
-	bool owes;
-
-	spin_lock(&p->tx->lock);
-	owes = p->owes;
-	p->owes = false;
-	spin_unlock(&p->tx->lock);
-	return owes;
+	__atomic_fetch_or(&p->net->tx.ringing, (u32)BIT(p->index), __ATOMIC_RELAXED);
+	net_port_wake(&p->net->port);
 }
 
-/* ---- life ---- */
-void net_tx_init(struct net_pair *p)
+/* The pair behind the last one that has something to send, perhaps; NULL: none has. */
+static struct net_pair *next_pair(struct virtio_net *n)
 {
-	for (unsigned i = 0; i < TX_SLOTS; i++) {
-		p->slot[i].pair = p;
-		p->slot[i].frame.complete = complete;
+	u32 ringing = __atomic_load_n(&n->tx.ringing, __ATOMIC_RELAXED), behind;
+
+	if (!ringing)
+		return NULL;
+	behind = ringing & ~((2u << n->tx.from->index) - 1);
+	return &n->pair[bit_first(behind ? behind : ringing)];
+}
+
+unsigned net_tx_pull(struct net_port *port, struct net_frame **frames, unsigned most, u64 bytes)
+{
+	struct virtio_net *n = container_of(port, struct virtio_net, port);
+	struct net_pair *p;
+	u32 nr = 0;
+
+	retire_all(n);
+	for (unsigned i = 0; !nr && i < n->nr_pairs && (p = next_pair(n)); i++) {
+		/* Before the look, so that no doorbell is lost. */
+		__atomic_fetch_and(&n->tx.ringing, ~(u32)BIT(p->index), __ATOMIC_SEQ_CST);
+		nr = pull_pair(p, frames, most, bytes);
+		if (nr)
+			__atomic_fetch_or(&n->tx.ringing, (u32)BIT(p->index), __ATOMIC_RELAXED);
 	}
+	return nr;
+}
+
+bool net_tx_poll(struct net_pair *p)
+{
+	struct virtio_queue *q = p->tx;
+	bool found;
+
+	spin_lock(&q->lock);
+	found = virtio_pci_queue_live(&p->net->pci, q) && virtq_waiting(&q->vq);
+	spin_unlock(&q->lock);
+	if (found)
+		net_tx_ring(p);
+	return found;
 }
 
 bool net_tx_is_idle(struct net_pair *p)
 {
-	struct virtio_queue *q = p->tx;
 	bool idle;
 
-	spin_lock(&q->lock);
-	idle = !p->serving && p->slot_head == p->slot_tail && !later_is_promised(&p->net->later);
-	spin_unlock(&q->lock);
+	spin_lock(&p->tx->lock);
+	idle = !__atomic_load_n(&p->net->tx.out, __ATOMIC_ACQUIRE);
+	if (idle)
+		p->hushed = false;
+	spin_unlock(&p->tx->lock);
 	return idle;
 }

@@ -3,8 +3,9 @@
  * is sent by pointing at it and copied once, by one CPU at a time, into what the receiver has posted; only
  * its first NET_HEADER bytes go through the switch's own memory, because what was checked must be what is
  * sent. Senders take turns by deficit round robin: in the long run each one that has something to send gets
- * the same share of bytes, whatever the size of its frames. A frame for which the receiver has no room is
- * dropped at the receiver's expense. Nothing here allocates. */
+ * the same share of bytes, whatever the size of its frames. So that the switch knows who has, it takes the
+ * frames from where the guests put them when it is their turn, and not before. A frame for which the receiver
+ * has no room is dropped at the receiver's expense. Nothing here allocates. */
 #pragma once
 
 #include "list.h"
@@ -21,7 +22,8 @@
 #define NET_PIECES 96       /* of a frame, and of posted buffers: NET_FRAME_MAX in pages that lie anywhere */
 #define NET_CUT_MIN 48      /* payload bytes of a TCP segment, but the last */
 #define NET_CUTS_MAX 2048   /* segments that one frame is cut into, for all receivers together */
-#define NET_QUANTUM 1514    /* bytes that a sender gets for each turn */
+#define NET_QUANTUM 1514    /* bytes that a sender gets for each turn; it may use those of the next ones */
+#define NET_BATCH 32        /* frames taken from a sender at once */
 #define NET_PRICE_MIN 60    /* bytes that the smallest frame counts for */
 #define NET_ENTRIES 1024    /* learned addresses; a power of two */
 #define NET_WAYS 4          /* places of one address among them: no look-up takes more steps */
@@ -52,8 +54,9 @@ struct net_frame {
 	u32 length;    /* of all pieces; else, and beyond NET_FRAME_MIN to _MAX, it is dropped */
 	struct net_offload offload;
 	struct net_page *page; /* the frame is alone in it, and its receiver may have it whole; NULL: no */
-	/* Once for each net_send(): the frame is the sender's again. delivered: to one receiver at least. On
-	 * the CPU that runs the switch, or in net_port_flush(); may not call the switch. */
+	/* Once for each net_send(), or frame of pull(): the frame is the sender's again. delivered: to one
+	 * receiver at least. On the CPU that runs the switch, or in net_port_flush(); may not call the
+	 * switch. NULL: sent() is enough. */
 	void (*complete)(struct net_frame *f, bool delivered);
 	/* For complete(): the only port that it was for, whether it had room or not; NULL: none, or several.
 	 */
@@ -74,11 +77,19 @@ static inline u64 net_address(const u8 a[NET_ADDRESS])
 
 struct net_port;
 struct net_port_ops {
+	/* ---- sending; NULL: its frames come by net_send() ---- */
+	/* The next frames, most of them at most, and no more once they have `bytes` bytes. How many; 0: none
+	 * before net_port_wake(). Those that it gave before have been forwarded. On the CPU that runs the
+	 * switch, as all of these; none may call the switch, but net_port_wake(). */
+	unsigned (*pull)(struct net_port *p, struct net_frame **frames, unsigned most, u64 bytes);
+	/* The first nr of those that pull() gave last are forwarded: the time to give them back to who sent
+	 * them. For all of them, but those behind which pull() came first. */
+	void (*sent)(struct net_port *p, unsigned nr);
+	/* ---- receiving ---- */
 	/* Room for a frame of length bytes: up to NET_PIECES pieces of host memory, of length bytes at least;
 	 * returns how many, 0 when the receiver has posted none that can take it. */
 	unsigned (*room)(struct net_port *p, u32 length, struct piece *pieces);
-	/* The frame is in what room() gave, but for what *o says, which takes() allowed. None of these may
-	 * call the switch. */
+	/* The frame is in what room() gave, but for what *o says, which takes() allowed. */
 	void (*received)(struct net_port *p, u32 length, const struct net_offload *o);
 	/* These may be NULL. Instead of room(), of a frame with a page and no offload, for one receiver:
 	 * takes the page, with what was checked of the frame, header_bytes of up to NET_HEADER, for its
@@ -91,7 +102,7 @@ struct net_port_ops {
 	/* After some received(), once for all of them: the time to tell the receiver. */
 	void (*ready)(struct net_port *p);
 	u32 (*takes)(struct net_port *p); /* NET_TAKES_...; NULL: nothing */
-	/* One of its frames is next, on the CPU that runs the switch, with its lock held. */
+	/* One of its frames is next. */
 	void (*forwards)(struct net_port *p);
 	/* Whether it wants a frame for that address, which is not its own; NULL: it does. */
 	bool (*wants)(struct net_port *p, const u8 target[NET_ADDRESS]);
@@ -136,12 +147,17 @@ struct net_port {
 	unsigned learned;
 	u64 rate, burst;   /* bytes per second, 0: any; nanoseconds of sending ahead */
 	u64 free_at;       /* when what was sent is paid for */
-	u64 deficit;       /* bytes it may still send in this turn */
-	struct list queue; /* frames */
-	struct list turn;  /* in the switch's list while the queue is not empty */
+	i64 deficit;       /* bytes it may still send in this turn; below 0: it has sent ahead */
+	struct list queue; /* frames of net_send() */
+	struct list turn;  /* in the switch's list from net_send() or net_port_wake() until there is none */
 	bool at_turn;      /* has had its quantum */
+	bool woken;        /* since it was asked for frames */
+	bool flushes;      /* what it has goes back undelivered */
 	bool closing;      /* nobody finds it any more */
 	u64 last_passage;  /* the one that was under way then */
+	/* Who has set `running` alone: */
+	struct net_frame *taken[NET_BATCH]; /* those from taken_head to taken_tail - 1 are to be forwarded */
+	unsigned taken_head, taken_tail;
 	struct net_meters meters;
 };
 
@@ -156,13 +172,20 @@ struct net_entry {
 struct net_switch {
 	struct spinlock lock;
 	bool running; /* a CPU forwards; ports stay meanwhile */
+	u32 flushes;  /* ports that are to be flushed */
 	u64 passages; /* so many have begun: who runs the switch knows a port only within one */
 	u64 secret;   /* odd */
 	u64 max_age;
 	u64 steps;                    /* entries looked at so far */
 	u64 now;                      /* the latest that anybody has said */
 	u64 received[NET_PORTS / 64]; /* ports that are to be told */
-	struct list turns;
+	u64 has_sent[NET_PORTS / 64]; /* and those whose frames were forwarded */
+	u32 gen;                      /* of the table below; atomic */
+	/* Whose frames are forwarded now, on the CPU that runs the switch; NULL: nobody's any more. Only when
+	 * that changes. May be NULL. */
+	void (*turns)(struct net_switch *sw, const struct net_port *p);
+	const struct net_port *at; /* the last one said */
+	struct list senders;       /* in the order of their turns */
 	struct net_port *ports[NET_PORTS];
 	struct net_entry entries[NET_ENTRIES];
 };
@@ -175,9 +198,11 @@ void net_switch_init(struct net_switch *sw, u64 secret, u64 max_age);
 int net_port_init(struct net_port *p, struct net_switch *sw, const struct net_port_ops *ops,
 		  const u8 address[NET_ADDRESS], u32 flags);
 /* For ports that send nothing more. Once its queue is empty nothing new is delivered to it; ERR_AGAIN as long
- * as that is not so, or the frame that is under way may be its or for it. 0: nobody calls its operations. */
+ * as that is not so, or the turn that is under way may be its, or have frames for it. 0: nobody calls its
+ * operations. */
 int net_port_close(struct net_port *p);
-/* What waits in the port's queue is completed undelivered. */
+/* What waits of the port's is completed undelivered by net_switch_run(), which the caller calls, or by the
+ * CPU that is in it. */
 void net_port_flush(struct net_port *p);
 /* It has another address from now on. Errors as of net_port_init(); then it keeps the old one. */
 int net_port_readdress(struct net_port *p, const u8 address[NET_ADDRESS]);
@@ -189,7 +214,9 @@ void net_port_limit(struct net_port *p, u64 rate, u64 burst);
 
 /* Any CPU. Who sends calls net_switch_run() afterwards. */
 void net_send(struct net_port *p, struct net_frame *f);
-/* Forwards up to budget frames, one to several receivers, or that is cut, counts for each. True:
+/* The same for a port with pull(): there are frames, perhaps. */
+void net_port_wake(struct net_port *p);
+/* Forwards up to budget frames, one to several receivers, or that is cut, or long, counts for several. True:
  * there is more, run it again. *next: when the first sender that waits for its rate may go on, ~0: none
  * waits. Where another CPU runs the switch, that one does the work: false. */
 bool net_switch_run(struct net_switch *sw, u64 now, unsigned budget, u64 *next);

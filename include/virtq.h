@@ -110,6 +110,9 @@ void virtq_show(struct virtq *q);
 /* After some pushes: whether the driver wants to be told of any of them. Once for the same pushes. */
 bool virtq_interrupt(struct virtq *q);
 
+/* Whether there is one, or the queue is found broken by the next pop. */
+bool virtq_waiting(struct virtq *q);
+
 /* Asks the driver not to tell of new chains; a hint. */
 void virtq_kicks_off(struct virtq *q);
 /* Asks it to tell of the next one. True: there is one already, of which it may not tell. */

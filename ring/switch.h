@@ -4,6 +4,9 @@
 
 #include "net.h"
 
+#define NET_SECOND_NS 1000000000u
+#define NET_BUDGET_BYTES 8192u /* of a frame that count as another one */
+
 /* switch_table.c: which port has an address; those are as of net_address(). */
 void net_table_init(struct net_switch *sw);
 struct net_port *net_table_find(struct net_switch *sw, u64 address, u64 now);
@@ -13,6 +16,11 @@ int net_table_fix(struct net_switch *sw, struct net_port *p);
 void net_table_forget(struct net_switch *sw, const struct net_port *p);
 /* Another address for the port; errors as of net_table_fix(), then it has the old one. */
 int net_table_move(struct net_switch *sw, struct net_port *p, const u8 *address);
+/* What was found before may not be so any more. */
+static inline void net_table_changed(struct net_switch *sw)
+{
+	__atomic_fetch_add(&sw->gen, 1, __ATOMIC_RELEASE);
+}
 
 /* switch_filter.c: what a header says, as far as `have` bytes go. */
 struct net_headline {
@@ -51,6 +59,10 @@ struct passage {
 	struct piece header_piece;
 	unsigned cuts; /* made so far, for all receivers */
 	bool parsed, dropped, delivered;
+	/* target is right for these, as long as the switch's generation is that. */
+	bool known;
+	u32 gen;
+	u64 source, address;
 	struct net_headline line; /* when it is parsed */
 	struct net_tcp {          /* of a frame to be cut */
 		u32 kind;         /* which NET_TAKES_ */

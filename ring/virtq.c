@@ -151,6 +151,13 @@ bool virtq_interrupt(struct virtq *q)
 	return wanted;
 }
 
+bool virtq_waiting(struct virtq *q)
+{
+	if (!usable(q))
+		return false;
+	return q->packed ? virtq_packed_waiting(q) : virtq_split_waiting(q);
+}
+
 void virtq_kicks_off(struct virtq *q)
 {
 	if (!usable(q))

@@ -133,6 +133,11 @@ bool virtq_packed_interrupt(struct virtq *q)
 	return flags != EVENT_DISABLE;
 }
 
+bool virtq_packed_waiting(const struct virtq *q)
+{
+	return is_available(q, virtq_load_desc(desc_at(q, q->next_avail)).packed.flags);
+}
+
 static void event_store(const struct virtq *q, u32 flags, u32 position)
 {
 	__atomic_store_n((u32 *)virtq_at(&q->device, 0), flags << EVENT_FLAGS_SHIFT | position,
@@ -151,5 +156,5 @@ bool virtq_packed_kicks_on(struct virtq *q)
 	else
 		event_store(q, EVENT_ENABLE, 0);
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	return is_available(q, virtq_load_desc(desc_at(q, q->next_avail)).packed.flags);
+	return virtq_packed_waiting(q);
 }

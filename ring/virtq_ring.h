@@ -128,6 +128,7 @@ void virtq_split_push(struct virtq *q, u16 id, u32 written);
 void virtq_split_push_hidden(struct virtq *q, u16 id, u32 written);
 void virtq_split_show(struct virtq *q);
 bool virtq_split_interrupt(struct virtq *q);
+bool virtq_split_waiting(const struct virtq *q);
 void virtq_split_kicks_off(struct virtq *q);
 bool virtq_split_kicks_on(struct virtq *q);
 int virtq_packed_pop(struct virtq *q, struct virtq_chain *c);
@@ -135,5 +136,6 @@ void virtq_packed_push(struct virtq *q, const struct virtq_chain *c, u32 written
 void virtq_packed_push_hidden(struct virtq *q, const struct virtq_chain *c, u32 written);
 void virtq_packed_show(struct virtq *q);
 bool virtq_packed_interrupt(struct virtq *q);
+bool virtq_packed_waiting(const struct virtq *q);
 void virtq_packed_kicks_off(struct virtq *q);
 bool virtq_packed_kicks_on(struct virtq *q);

@@ -98,6 +98,12 @@ bool virtq_split_interrupt(struct virtq *q)
 	return virtq_split_passed(virtq_load16(&q->driver, AREA_RING + 2u * q->size), q->next_used, q->since);
 }
 
+/* What is wrong is the next pop's to say. */
+bool virtq_split_waiting(const struct virtq *q)
+{
+	return q->seen != q->next_avail || virtq_load16(&q->driver, AREA_INDEX) != q->next_avail;
+}
+
 /* With event indices the driver looks at them alone, and the last one that it got stays behind. */
 void virtq_split_kicks_off(struct virtq *q)
 {
@@ -112,6 +118,5 @@ bool virtq_split_kicks_on(struct virtq *q)
 	else
 		virtq_store16(&q->device, AREA_FLAGS, 0);
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	/* What is wrong is the next pop's to say. */
-	return q->seen != q->next_avail || virtq_load16(&q->driver, AREA_INDEX) != q->next_avail;
+	return virtq_split_waiting(q);
 }

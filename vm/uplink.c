@@ -85,7 +85,7 @@ static void frames_came(void *opaque)
 	struct uplink *u = opaque;
 
 	u->came = false;
-	bridge_run(u->bridge, NULL);
+	bridge_run(u->bridge);
 	/* What was no frame's: the hypervisor's, and not the interrupted VM's. */
 	bridge_pay(u->bridge, NULL, u->interrupt);
 }

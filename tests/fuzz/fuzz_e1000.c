@@ -70,7 +70,7 @@ static void arrive(u32 w, u32 value)
 	net_send(&peer.port, &peer.out);
 	for (unsigned i = 0; peer.back == before; i++) {
 		MUST(i < 100);
-		bridge_run(&lan, NULL);
+		bridge_run(&lan);
 	}
 }
 

@@ -115,7 +115,7 @@ static inline bool peer_send_with(u32 length, struct net_offload o)
 	peer.out = (struct net_frame){
 	    .pieces = &peer.piece, .nr_pieces = 1, .length = length, .offload = o, .complete = peer_complete};
 	net_send(&peer.port, &peer.out);
-	bridge_run(&lan, NULL);
+	bridge_run(&lan);
 	MUST(peer.back == before + 1);
 	return peer.delivered;
 }

@@ -123,7 +123,7 @@ static inline void peer_send(const u8 target[NET_ADDRESS], u32 length)
 	    .pieces = &peer.piece, .nr_pieces = 1, .length = length, .complete = peer_complete};
 	peer.sending = true;
 	net_send(&peer.port, &peer.frame);
-	bridge_run(&bridge, NULL);
+	bridge_run(&bridge);
 }
 
 /* ---- the board ---- */
@@ -188,7 +188,7 @@ static inline void sides_destroy(void)
 	for (unsigned i = 0; i < SIDES; i++)
 		if (side[i].nic)
 			side_destroy(&side[i]);
-	bridge_leave(&bridge, &peer.port, NULL);
+	bridge_leave(&bridge, &peer.port);
 	bridge_fini(&bridge);
 	MUST(fake_timers_armed() == 0 && shim_pages_in_use == 0);
 }

@@ -458,7 +458,7 @@ static void one_for_many(void **state)
 		    .pieces = &peer.piece, .nr_pieces = 1, .length = 60, .complete = peer_complete};
 		net_send(&peer.port, &f[i]);
 	}
-	bridge_run(&lan, NULL);
+	bridge_run(&lan);
 	assert_int_equal(peer.back, 5);
 	assert_true(interrupt());
 	assert_int_equal(reg(ICR), RXT0);

@@ -286,7 +286,7 @@ static void many(void **state)
 
 /* ---- a vCPU that writes while pages change: every word it writes is in its own page, old or new ---- */
 #define WRITES 200000u
-static bool writing;
+static bool writing, enough; /* atomic */
 static unsigned written;
 
 static void *writer(void *opaque)
@@ -295,7 +295,7 @@ static void *writer(void *opaque)
 
 	(void)opaque;
 	gmem_tlb_reset(&tlb);
-	for (u32 i = 0; i < WRITES; i++) {
+	for (u32 i = 0; i < WRITES || !__atomic_load_n(&enough, __ATOMIC_RELAXED); i++) {
 		void *p;
 
 		if (gmem_pin(&a->mem, &tlb, FRAMES, PAGE_SIZE, true, &p))
@@ -339,6 +339,7 @@ static void while_another_pins(void **state)
 			done++;
 		else
 			refused++;
+		__atomic_store_n(&enough, done > 10, __ATOMIC_RELAXED);
 		__atomic_store_n(q.host + 8, 0xbb, __ATOMIC_SEQ_CST);
 		gmem_unpin(&a->mem, p.host);
 		gmem_unpin(&b->mem, q.host);

@@ -93,7 +93,7 @@ static void peer_send(u8 *bytes, u32 length)
 	peer.frame = (struct net_frame){
 	    .pieces = &peer.piece, .nr_pieces = 1, .length = length, .complete = peer_complete};
 	net_send(&peer.port, &peer.frame);
-	bridge_run(&bridge, NULL);
+	bridge_run(&bridge);
 }
 
 /* ---- the board ---- */
@@ -133,7 +133,7 @@ static void board(u64 rate)
 static void off(void)
 {
 	pv_net_nic.destroy(nic);
-	bridge_leave(&bridge, &peer.port, NULL);
+	bridge_leave(&bridge, &peer.port);
 	bridge_fini(&bridge);
 	assert_int_equal(fake_timers_armed(), 0);
 	assert_int_equal(ram.pinned_pages, 0);

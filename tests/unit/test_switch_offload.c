@@ -446,9 +446,9 @@ static void flush_and_readdress(void **state)
 	}
 	assert_int_equal(net_port_close(&from), ERR_AGAIN);
 	net_port_flush(&from);
+	assert_false(net_switch_run(&sw, 1, 10, &next));
 	assert_int_equal(completed_frames, 3);
 	assert_false(delivered_last);
-	assert_false(net_switch_run(&sw, 1, 10, &next));
 	assert_int_equal(frames, 0);
 	assert_int_equal(net_port_readdress(&to, a_from), ERR_EXIST);
 	assert_int_equal(net_port_readdress(&to, group), ERR_INVAL);

@@ -122,7 +122,7 @@ static inline void peer_send(const u8 target[6], u32 length, struct net_offload 
 	    .pieces = &peer.piece, .nr_pieces = 1, .length = length, .offload = o, .complete = peer_complete};
 	peer.sending = true;
 	net_send(&peer.port, &peer.frame);
-	bridge_run(&bridge, NULL);
+	bridge_run(&bridge);
 }
 
 /* ---- the board ---- */
@@ -152,7 +152,7 @@ static inline void create(bool packed)
 static inline void destroy(void)
 {
 	virtio_net_nic.destroy(nic);
-	bridge_leave(&bridge, &peer.port, NULL);
+	bridge_leave(&bridge, &peer.port);
 	bridge_fini(&bridge);
 	board_fini();
 	MUST(fake_timers_armed() == 0);

@@ -1,0 +1,407 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The switch: whose turn it is, where the frame goes, and the copy. All of it on the CPU that has set
+ * `running`, and without the lock but where senders, or those who come and go, change the same. */
+#include "switch.h"
+
+static const struct net_headline *headline(struct passage *w)
+{
+	if (!w->parsed)
+		w->line = net_parse(w->header, w->header_piece.length);
+	w->parsed = true;
+	return &w->line;
+}
+
+/* Whether it is the port's to have. */
+static inline bool may_have(struct passage *w, struct net_port *to)
+{
+	if (to->ops->wants && net_address(w->header) != to->number && !to->ops->wants(to, w->header))
+		return false;
+	if (to->nr_rules && !net_passes(to, headline(w), true)) {
+		to->meters.rx_filtered++;
+		return false;
+	}
+	return true;
+}
+
+static inline void deliver(struct passage *w, struct net_port *to)
+{
+	const struct net_offload *o = &w->frame->offload;
+	u32 takes = 0;
+
+	if (!may_have(w, to))
+		return;
+	if (unlikely(o->from) && to->ops->takes)
+		takes = to->ops->takes(to);
+	if (unlikely(o->cut && !(takes & w->tcp.kind)))
+		net_deliver_cut(w, to);
+	else
+		net_deliver_whole(w, to, takes & NET_TAKES_SUM);
+}
+
+static bool pieces_ok(const struct net_frame *f)
+{
+	u64 sum = 0;
+
+	for (u32 i = 0; i < f->nr_pieces; i++)
+		sum += f->pieces[i].length;
+	return sum == f->length;
+}
+
+/* Reads the header, once; false: the frame is none. */
+static bool read_header(struct passage *w)
+{
+	struct net_frame *f = w->frame;
+	u32 most = unlikely(f->offload.cut) ? NET_HEADER_CUT : NET_HEADER, n = MIN(f->length, most);
+
+	if (f->length < NET_FRAME_MIN || f->length > NET_FRAME_MAX || f->nr_pieces > NET_PIECES ||
+	    !pieces_ok(f))
+		return false;
+	w->header_piece = (struct piece){w->header, n};
+	if (likely(n == NET_HEADER && f->pieces->length >= NET_HEADER)) {
+		net_copy_header(w->header, f->pieces->base);
+	} else {
+		struct net_cursor header = {&w->header_piece, 1, 0}, from = {f->pieces, f->nr_pieces, 0};
+		net_copy(&header, &from, n);
+	}
+	return net_offload_ok(w);
+}
+
+static void begin(struct passage *w, struct net_frame *f)
+{
+	w->frame = f;
+	w->cuts = 0;
+	w->parsed = w->dropped = w->delivered = false;
+}
+
+/* The addresses are not those of the frame before. False: it may not send from there. */
+static __attribute__((noinline)) bool look_up(struct net_switch *sw, struct passage *w, u64 source,
+					      u64 address)
+{
+	struct net_port *p = w->from;
+
+	w->known = false;
+	if (p->flags & NET_ANTI_SPOOF && source != p->number)
+		return false;
+	spin_lock(&sw->lock);
+	if (source != p->number)
+		net_table_learn(sw, p, source, sw->now);
+	w->target = net_table_find(sw, address, sw->now); /* never has an address of a group */
+	w->gen = sw->gen;
+	spin_unlock(&sw->lock);
+	w->source = source;
+	w->address = address;
+	w->known = true;
+	return true;
+}
+
+static inline bool is_known(const struct net_switch *sw, const struct passage *w, u64 source, u64 address)
+{
+	return w->known && w->source == source && w->address == address &&
+	       w->gen == __atomic_load_n(&sw->gen, __ATOMIC_ACQUIRE);
+}
+
+/* May it leave, and where to? */
+static void decide(struct net_switch *sw, struct passage *w)
+{
+	struct net_port *p = w->from;
+	u64 source, address;
+
+	w->dropped = true;
+	if (!read_header(w) || w->header[NET_ADDRESS] & 1) {
+		p->meters.tx_bad++;
+		return;
+	}
+	source = net_address(w->header + NET_ADDRESS);
+	address = net_address(w->header);
+	if (unlikely(!is_known(sw, w, source, address)) && !look_up(sw, w, source, address)) {
+		p->meters.tx_spoofed++;
+	} else if (p->nr_rules && !net_passes(p, headline(w), false)) {
+		p->meters.tx_filtered++;
+	} else {
+		w->dropped = false;
+		p->meters.tx_frames++;
+		p->meters.tx_bytes += w->frame->length;
+		p->meters.tx_copied += w->header_piece.length;
+	}
+}
+
+static __attribute__((noinline)) unsigned deliver_all(struct net_switch *sw, struct passage *w)
+{
+	unsigned ports = 0;
+
+	for (unsigned i = 0; i < NET_PORTS; i++) {
+		struct net_port *to = __atomic_load_n(&sw->ports[i], __ATOMIC_ACQUIRE);
+
+		if (to && to != w->from) {
+			deliver(w, to);
+			ports++;
+		}
+	}
+	return ports;
+}
+
+/* To how many ports it went or would have gone, and more for a long one. */
+static unsigned forward(struct net_switch *sw, struct passage *w, struct net_frame *f)
+{
+	unsigned ports = 1 + f->length / NET_BUDGET_BYTES;
+
+	begin(w, f);
+	decide(sw, w);
+	f->receiver = w->dropped ? NULL : w->target;
+	if (likely(!w->dropped && w->target)) {
+		if (w->target != w->from)
+			deliver(w, w->target);
+	} else if (!w->dropped) {
+		ports += deliver_all(sw, w);
+	}
+	if (f->complete)
+		f->complete(f, w->delivered);
+	return ports + w->cuts;
+}
+
+/* ---- turns ---- */
+static inline bool has_taken(const struct net_port *p)
+{
+	return p->taken_head != p->taken_tail;
+}
+
+/* What a frame costs its sender; one that is none, too. */
+static inline u64 price(const struct net_frame *f)
+{
+	return MAX(MIN(f->length, (u32)NET_FRAME_MAX), (u32)NET_PRICE_MIN);
+}
+
+/* The next sender: of those that may send now, in turn. NULL: none; *next then says when one may. */
+static struct net_port *choose(struct net_switch *sw, u64 *next)
+{
+	struct net_port *first = NULL; /* since it, all have to wait for their rate */
+	u64 waits = ~(u64)0;
+
+	while (!list_empty(&sw->senders)) {
+		struct net_port *p = list_entry(sw->senders.next, struct net_port, turn);
+
+		sw->steps++;
+		if (p == first)
+			break;
+		if (p->rate && p->free_at > sw->now + p->burst) {
+			waits = MIN(waits, p->free_at - p->burst);
+			first = first ? first : p;
+			p->deficit = p->at_turn ? MIN(p->deficit, 0) : p->deficit;
+		} else {
+			if (!p->at_turn)
+				p->deficit += NET_QUANTUM;
+			p->at_turn = true;
+			if (p->deficit > 0)
+				return p;
+			first = NULL;
+		}
+		p->at_turn = false;
+		list_remove(&p->turn);
+		list_insert(&sw->senders, &p->turn);
+	}
+	*next = waits;
+	return NULL;
+}
+
+/* Bytes that it may send now. Who is alone need not count turns. */
+static u64 allowance(const struct net_switch *sw, const struct net_port *p, bool alone)
+{
+	u64 bytes = alone ? (u64)NET_BATCH * NET_QUANTUM : (u64)p->deficit, free;
+
+	if (likely(!p->rate))
+		return bytes;
+	free = sw->now + p->burst - MIN(p->free_at, sw->now + p->burst);
+	return MIN(bytes, MAX(mul_div(free, p->rate, NET_SECOND_NS), 1u));
+}
+
+/* Frames of net_send(), as if by pull(). */
+static unsigned dequeue(struct net_port *p, struct net_frame **frames, unsigned most, u64 bytes)
+{
+	unsigned nr = 0;
+
+	spin_lock(&p->sw->lock);
+	for (u64 sum = 0; nr < most && sum < bytes && !list_empty(&p->queue); nr++) {
+		frames[nr] = list_entry(p->queue.next, struct net_frame, link);
+		sum += price(frames[nr]);
+		list_remove(&frames[nr]->link);
+	}
+	spin_unlock(&p->sw->lock);
+	return nr;
+}
+
+/* Forwards what it has, or gives now; *sent: bytes. How many frames; the same bounds as of net_switch_run().
+ */
+static unsigned forward_some(struct net_switch *sw, struct net_port *p, unsigned budget, u64 bytes, u64 *sent)
+{
+	struct passage w; /* larger than what of it most frames need */
+	unsigned spent = 0;
+	u64 sum = 0;
+
+	if (!has_taken(p)) {
+		p->taken_head = 0;
+		p->taken_tail =
+		    (p->ops->pull ? p->ops->pull : dequeue)(p, p->taken, MIN(budget, NET_BATCH), bytes);
+	}
+	w.from = p;
+	w.known = false;
+	while (spent < budget && has_taken(p)) {
+		struct net_frame *f = p->taken[p->taken_head];
+
+		if (unlikely(p->ops->forwards))
+			p->ops->forwards(p);
+		sum += price(f);
+		spent += forward(sw, &w, f);
+		p->taken_head++;
+	}
+	if (p->ops->sent && spent)
+		sw->has_sent[p->index / 64] |= BIT(p->index % 64);
+	*sent = sum;
+	return spent;
+}
+
+/* With the lock. Nobody saves up for later what is not used. */
+static void end_turn(struct net_switch *sw, struct net_port *p, bool alone, u64 sent)
+{
+	p->deficit = alone ? 0 : p->deficit - (i64)sent;
+	if (p->rate)
+		p->free_at = MAX(p->free_at, sw->now) + mul_div(sent, NET_SECOND_NS, p->rate);
+	if (has_taken(p) || (p->deficit > 0 && sent))
+		return;
+	p->at_turn = false;
+	list_remove(&p->turn);
+	if (sent || p->woken || !list_empty(&p->queue))
+		list_insert(&sw->senders, &p->turn);
+	else
+		p->deficit = MIN(p->deficit, 0);
+}
+
+/* With the lock. */
+static void says_turn(struct net_switch *sw, const struct net_port *p)
+{
+	if (sw->at == p)
+		return;
+	sw->at = p;
+	if (sw->turns)
+		sw->turns(sw, p);
+}
+
+/* Begins and ends with the lock. A look that finds nothing is work as well. */
+static unsigned serve(struct net_switch *sw, struct net_port *p, unsigned budget)
+{
+	bool alone = sw->senders.next == sw->senders.prev;
+	u64 bytes = allowance(sw, p, alone), sent;
+	unsigned spent;
+
+	p->woken = false;
+	says_turn(sw, p);
+	spin_unlock(&sw->lock);
+	spent = forward_some(sw, p, budget, bytes, &sent);
+	spin_lock(&sw->lock);
+	end_turn(sw, p, alone, sent);
+	return MAX(spent, 1u);
+}
+
+/* ---- what is told after some frames ---- */
+/* One that has left, and even been followed by another one, counts for nothing. */
+static inline bool next_of(struct net_switch *sw, u64 *ports, struct net_port **p)
+{
+	for (unsigned i = 0; i < NET_PORTS / 64; i++)
+		if (ports[i]) {
+			*p = __atomic_load_n(&sw->ports[i * 64 + bit_first(ports[i])], __ATOMIC_ACQUIRE);
+			ports[i] &= ports[i] - 1;
+			return true;
+		}
+	return false;
+}
+
+static bool has_news(const struct net_switch *sw)
+{
+	u64 any = 0;
+
+	for (unsigned i = 0; i < NET_PORTS / 64; i++)
+		any |= sw->has_sent[i] | sw->received[i];
+	return any;
+}
+
+/* Those that have received, or whose frames are forwarded, each once. */
+static void tell(struct net_switch *sw)
+{
+	struct net_port *p;
+
+	while (next_of(sw, sw->has_sent, &p))
+		if (p && p->ops->sent)
+			p->ops->sent(p, p->taken_head);
+	while (next_of(sw, sw->received, &p))
+		if (p && p->ops->ready)
+			p->ops->ready(p);
+}
+
+static void flush(struct net_port *p)
+{
+	do {
+		for (; has_taken(p); p->taken_head++) {
+			struct net_frame *f = p->taken[p->taken_head];
+
+			f->receiver = NULL;
+			if (f->complete)
+				f->complete(f, false);
+		}
+		if (p->ops->sent)
+			p->ops->sent(p, p->taken_tail);
+		p->taken_head = 0;
+		p->taken_tail = dequeue(p, p->taken, NET_BATCH, ~(u64)0);
+	} while (has_taken(p));
+}
+
+/* Begins and ends with the lock. */
+static void flush_those(struct net_switch *sw)
+{
+	for (unsigned i = 0; sw->flushes && i < NET_PORTS; i++) {
+		struct net_port *p = sw->ports[i];
+
+		if (!p || !p->flushes)
+			continue;
+		p->flushes = false;
+		sw->flushes--;
+		spin_unlock(&sw->lock);
+		flush(p);
+		spin_lock(&sw->lock);
+	}
+}
+
+bool net_switch_run(struct net_switch *sw, u64 now, unsigned budget, u64 *next)
+{
+	bool more = false;
+
+	*next = ~(u64)0;
+	spin_lock(&sw->lock);
+	if (sw->running) {
+		spin_unlock(&sw->lock);
+		return false;
+	}
+	sw->running = true;
+	sw->now = MAX(now, sw->now);
+	for (;;) {
+		struct net_port *p;
+
+		sw->passages++;
+		if (unlikely(sw->flushes))
+			flush_those(sw);
+		p = choose(sw, next);
+		more = p && budget == 0;
+		if (p && !more) {
+			budget -= MIN(budget, serve(sw, p, budget));
+			continue;
+		}
+		if (!has_news(sw))
+			break;
+		spin_unlock(&sw->lock);
+		tell(sw);
+		spin_lock(&sw->lock);
+		/* Somebody may have sent meanwhile. */
+	}
+	says_turn(sw, NULL);
+	sw->running = false;
+	spin_unlock(&sw->lock);
+	return more;
+}
