@@ -56,6 +56,7 @@ enum { EOP = 1 << 24, IFCS = 1 << 25, IC = 1 << 26, RS = 1 << 27, DEXT = 1 << 29
 
 static struct e1000 *nic;
 static struct bridge lan;
+static struct sched_group *nic_payer;
 
 /* ---- the other interface ---- */
 #define PEER_FRAMES 512
@@ -72,11 +73,13 @@ static struct {
 	u8 sent[66000];
 	unsigned back; /* frames that came back */
 	bool delivered;
+	u64 ticks; /* that it takes for a frame */
 } peer;
 
 static inline unsigned peer_room(struct net_port *p, u32 length, struct piece *pieces)
 {
 	(void)p;
+	shim_tsc += peer.ticks;
 	if (peer.nr == PEER_FRAMES)
 		return 0;
 	pieces[0] = (struct piece){peer.frame[peer.nr], length};
@@ -143,7 +146,8 @@ static inline bool interrupt(void)
 
 static inline void create(u32 flags)
 {
-	const struct nic_setup setup = {.port = {.bridge = &lan, .address = MAC, .flags = flags}};
+	const struct nic_setup setup = {.port = {.bridge = &lan, .address = MAC, .flags = flags},
+					.group = nic_payer};
 
 	shim_tsc = 1000;
 	memset(&peer, 0, sizeof(peer));

@@ -58,12 +58,17 @@ void timer_destroy(struct timer *t)
 
 static inline void fake_fire(struct timer *t)
 {
+	struct sched_group *payer = t->group;
+	u64 began = shim_tsc;
+
 	fake_fired++;
 	if (t->lock)
 		spin_lock(t->lock);
 	t->fire(t->opaque);
 	if (t->lock)
 		spin_unlock(t->lock);
+	if (payer)
+		sched_charge(payer, shim_tsc - began);
 }
 
 void timer_set(struct timer *t, u64 deadline_tsc)

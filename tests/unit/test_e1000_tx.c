@@ -318,6 +318,38 @@ static void turns_rest(void **state)
 	destroy();
 }
 
+/* M42: a turn that was put off is paid by the VM, and once. */
+static void turns_are_paid_once(void **state)
+{
+	unsigned turns = 0;
+
+	(void)state;
+	nic_payer = (struct sched_group *)&peer; /* nobody looks into it */
+	create(0);
+	transmitter(512);
+	make_frame(frame, PEER_MAC, MAC, 17, 64, true);
+	put(TX_BUFFERS, 64);
+	for (u32 i = 0; i < 500; i++)
+		tx_put(TX_BUFFERS, 64 | SEND);
+	peer.ticks = 10;
+	tx_ring();
+	for (; reg(TDH) != reg(TDT); turns++) {
+		struct timer *t = fake_timer_first();
+		u64 began = shim_tsc;
+
+		assert_non_null(t);
+		timer_cancel(t);
+		fake_charged = 0;
+		fake_fire(t);
+		assert_true(shim_tsc > began);
+		assert_int_equal(fake_charged, shim_tsc - began);
+	}
+	assert_true(turns > 1);
+	assert_int_equal(peer.nr, 500);
+	nic_payer = NULL;
+	destroy();
+}
+
 /* Frames that the switch keeps for a while: descriptors come back in their order, and are not reused. */
 static void slow_line(void **state)
 {
@@ -395,10 +427,10 @@ static void conditions(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(legacy),     cmocka_unit_test(in_pieces),  cmocka_unit_test(sums),
-	    cmocka_unit_test(odd_sums),   cmocka_unit_test(segments),   cmocka_unit_test(bad_segments),
-	    cmocka_unit_test(many),       cmocka_unit_test(turns_rest), cmocka_unit_test(slow_line),
-	    cmocka_unit_test(conditions),
+	    cmocka_unit_test(legacy),    cmocka_unit_test(in_pieces),  cmocka_unit_test(sums),
+	    cmocka_unit_test(odd_sums),  cmocka_unit_test(segments),   cmocka_unit_test(bad_segments),
+	    cmocka_unit_test(many),      cmocka_unit_test(turns_rest), cmocka_unit_test(turns_are_paid_once),
+	    cmocka_unit_test(slow_line), cmocka_unit_test(conditions),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
