@@ -304,6 +304,89 @@ static void no_place(void **state)
 	destroy();
 }
 
+/* ---- chains without a byte, beside frames in the switch's hands ---- */
+#define SLOTS 32u /* of frames in guest memory */
+#define FRAMES 3000u
+#define EACH 300u
+static u32 expected, sent, chains, back, dice;
+
+static u8 byte_of(u32 number, u32 i)
+{
+	return (u8)(number * 31 + i * 7);
+}
+
+/* In order, and each as it was when it was sent. */
+static void is_the_next(void)
+{
+	assert_int_equal(peer.length, EACH);
+	for (u32 i = 12; i < EACH; i++)
+		assert_int_equal(peer.bytes[i], byte_of(expected, i));
+	expected++;
+}
+
+/* In pieces: the header, and some of the bytes. */
+static void send_numbered(u32 number)
+{
+	static const struct header nothing;
+	gpa_t gpa = TX_DATA + number % SLOTS * 512;
+	const struct buffer b[] = {{gpa, HEADER, false},
+				   {gpa + HEADER, 100, false},
+				   {gpa + HEADER + 100, number % 90, false},
+				   {gpa + HEADER + 100 + number % 90, EACH - 100 - number % 90, false}};
+	u8 bytes[EACH];
+
+	for (u32 i = 0; i < EACH; i++)
+		bytes[i] = byte_of(number, i);
+	memcpy(bytes, mac_peer, 6);
+	memcpy(bytes + 6, mac_nic, 6);
+	MUST(gmem_write(&guest_ram, gpa, &nothing, HEADER) == 0);
+	MUST(gmem_write(&guest_ram, gpa + HEADER, bytes, EACH) == 0);
+	driver_add(&tx, b, 4, true);
+}
+
+/* Few at a time, so that often all that is left is one of nothing. */
+static void some_more(void)
+{
+	const struct buffer nothing = {TX_DATA, 0, false};
+
+	dice = dice * 1664525 + 1013904223;
+	for (u32 n = dice >> 24 & 3; chains - back < n && sent < FRAMES; chains++) {
+		if (dice >> (chains % 8 + 8) & 1)
+			driver_add(&tx, &nothing, 1, dice >> 20 & 1);
+		else
+			send_numbered(sent++);
+	}
+	if (driver_kick(&tx))
+		doorbell(TX);
+}
+
+/* At a rate, so that the switch keeps some for a while; and while it runs, another CPU has more. */
+static void chains_of_nothing(void **state)
+{
+	(void)state;
+	for (unsigned l = 0; l < 2; l++) {
+		u32 len;
+		u16 id;
+
+		create_with(l, NET_ANTI_SPOOF, 1000000);
+		go(layout(l));
+		expected = sent = chains = back = dice = 0;
+		peer_got = is_the_next;
+		peer_asked = some_more;
+		for (u32 steps = 0; back < chains || sent < FRAMES; steps++) {
+			assert_true(steps < 100 * FRAMES);
+			some_more();
+			fake_run_until(shim_tsc + ns_to_tsc(100000));
+			for (; driver_used(&tx, &id, &len); back++)
+				;
+		}
+		peer_got = peer_asked = NULL;
+		assert_int_equal(expected, FRAMES);
+		assert_int_equal(status(), 15);
+		destroy();
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -314,6 +397,7 @@ int main(void)
 	    cmocka_unit_test(reset_with_frames_waiting),
 	    cmocka_unit_test(reset_with_buffers_taken),
 	    cmocka_unit_test(no_place),
+	    cmocka_unit_test(chains_of_nothing),
 	};
 	shim_quiet = 1;
 	return cmocka_run_group_tests(tests, NULL, NULL);

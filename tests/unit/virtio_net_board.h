@@ -67,12 +67,18 @@ static struct {
 	u32 takes;
 } peer;
 
+static void (*peer_asked)(void); /* for room, while somebody runs the switch */
+
 static inline unsigned peer_room(struct net_port *p, u32 length, struct piece *pieces)
 {
 	MUST(p == &peer.port && length <= PEER_BUFFER);
+	if (peer_asked)
+		peer_asked();
 	pieces[0] = (struct piece){peer.bytes, PEER_BUFFER};
 	return !peer.refuses;
 }
+
+static void (*peer_got)(void); /* a frame */
 
 static inline void peer_received(struct net_port *p, u32 length, const struct net_offload *o)
 {
@@ -80,6 +86,8 @@ static inline void peer_received(struct net_port *p, u32 length, const struct ne
 	peer.length = length;
 	peer.offload = *o;
 	peer.frames++;
+	if (peer_got)
+		peer_got();
 }
 
 static void (*peer_meanwhile)(void); /* once, while somebody runs the switch */
