@@ -100,8 +100,8 @@ static void bridge_end(void)
 {
 	timer_destroy(&refill);
 	for (unsigned i = 0; i < senders; i++)
-		bridge_leave(&bridge, &sender[i].port, sender[i].group);
-	bridge_leave(&bridge, &sink, NULL);
+		bridge_leave(&bridge, &sender[i].port);
+	bridge_leave(&bridge, &sink);
 	bridge_fini(&bridge);
 	sim_teardown();
 }
@@ -114,7 +114,7 @@ static void a_guest_beside_it(void **state)
 	sim_vcpu(a, 0, 0);
 	sim_run(MS);
 	bridge_begin(1);
-	bridge_run(&bridge, sender[0].group);
+	bridge_run(&bridge);
 	sim_mark();
 	u64 start = shim_tsc, before = sender[0].forwarded;
 	sim_run(SECOND);
@@ -126,7 +126,7 @@ static void a_guest_beside_it(void **state)
 	assert_true(timer_cancel(&bridge.later));
 	bridge.at = ~(u64)0;
 	sched_go_on(sender[0].group, MS, shim_tsc);
-	bridge_run(&bridge, sender[0].group);
+	bridge_run(&bridge);
 	u64 rests = sched_rests_until(sender[0].group, shim_tsc);
 	assert_true(rests > shim_tsc + MS / 2 && bridge.later.armed && bridge.later.deadline == rests);
 	/* Nor do others' turns end it. */
@@ -143,7 +143,7 @@ static void an_idle_cpu(void **state)
 	(void)state;
 	sim_setup("bvt", 1);
 	bridge_begin(1);
-	bridge_run(&bridge, sender[0].group);
+	bridge_run(&bridge);
 	u64 start = shim_tsc, before = sender[0].forwarded;
 	for (unsigned i = 0; i < 1000; i++)
 		timer_run(++shim_tsc);
