@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a network interface costs (M26, M75, M77, M78): frames between two of these guests on one bridge. One
  * measures
- * (`role=first`), the other does what that one tells it (`role=second`). A point for each of `op=`, bulk
- * or rr (a frame there and one back), and `size=`, lists both; `mode=` says which way (net/net.h); `n=`
- * frames each, and so many as `burst=` are put before the doorbell is thought of. Sizes above 1514 are
- * segments of TCP, to be cut by whoever needs them cut.
+ * (`role=first`), the other does what that one tells it (`role=second`). A point for each of `op=`: bulk,
+ * get (the same, the other way), rr (a frame there and one back), and `size=`, lists both; `mode=` says which
+ * way (net/net.h); `n=` frames each, and so many as `burst=` are put before the doorbell is thought of. Sizes
+ * above 1514 are segments of TCP, to be cut by whoever needs them cut.
  *
  * In bulk the receiver says how much it has got after each burst, and the sender is never more than two of
  * them ahead, so that none is lost.
@@ -191,8 +191,9 @@ static void second(void)
 /* ---- the first ---- */
 static void say(const char *side, const struct order *o, u64 ticks, const struct meters *m)
 {
-	print("FRAMES %s %s size %u count %u ticks %lu", side, o->op == RR ? "rr" : "bulk", o->size,
-	      o->frames, ticks);
+	static const char *const names[] = {[TX] = "bulk", [RX] = "get", [RR] = "rr"};
+
+	print("FRAMES %s %s size %u count %u ticks %lu", side, names[o->op], o->size, o->frames, ticks);
 	for (u32 i = 0; i < METERS; i++)
 		print(" %s %lu", meter_names[i].name, m->v[i]);
 	print("\n");
@@ -234,6 +235,8 @@ static void first(void)
 		burst = burst < most ? burst : most;
 		if (option_has("op", "bulk"))
 			point(TX, size, option_number("n", 1000), burst);
+		if (option_has("op", "get"))
+			point(RX, size, option_number("n", 1000), burst);
 		if (option_has("op", "rr"))
 			point(RR, size, option_number("n", 1000), burst);
 	}

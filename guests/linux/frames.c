@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* frames NETWORK serve: does what the other side says, at 10.0.NETWORK.2. frames NETWORK bulk|rr|tcp SIZE
+/* frames NETWORK serve: does what the other side says, at 10.0.NETWORK.2. frames NETWORK bulk|rr|tcp|get SIZE
  * COUNT: sends COUNT frames of SIZE bytes by UDP from 10.0.NETWORK.1, or each and waits for one back, or
- * COUNT pieces of SIZE bytes by TCP; then a line of what that took on this side, and one of the other.
+ * COUNT pieces of SIZE bytes by TCP, or gets (`get`) so much by TCP; then a line of what that took on this
+ * side, and one of the other.
  *
  * By UDP a receiver says after each burst how much it has, and the sender is never more than two of them
  * ahead.
@@ -25,7 +26,7 @@
 #define BURST 64
 #define PIECE_MAX 65536
 
-enum op { BULK, RR, TCP };
+enum op { BULK, RR, TCP, GET };
 enum kind { HELLO, WELCOME, ORDER, READY, DATA, COUNT, ASK, TELL };
 struct body {
 	uint16_t kind, op;
@@ -168,12 +169,22 @@ static void pings(uint32_t count, uint64_t n, int first)
 	}
 }
 
-static void stream_send(uint32_t count, uint64_t n)
+static int stream_open(void)
 {
 	struct address to = address(2, PORT);
 	int fd = (int)must("socket", sys_call(SYS_SOCKET, AF_INET, STREAM, 0, 0, 0));
 
 	must("connect", sys_call(SYS_CONNECT, fd, (long)&to, sizeof(to), 0, 0));
+	return fd;
+}
+
+static int stream_accept(void)
+{
+	return (int)must("accept", sys_call(SYS_ACCEPT, listener, 0, 0, 0, 0));
+}
+
+static void stream_send(int fd, uint32_t count, uint64_t n)
+{
 	for (uint64_t left = count * n; left;) {
 		uint64_t part = left % n ? left % n : n;
 		left -= (uint64_t)must("write", sys_call(SYS_WRITE, fd, (long)buffer, (long)part, 0, 0));
@@ -182,10 +193,8 @@ static void stream_send(uint32_t count, uint64_t n)
 	sys_call(SYS_CLOSE, fd, 0, 0, 0, 0);
 }
 
-static void stream_receive(uint32_t count, uint64_t n)
+static void stream_receive(int fd, uint32_t count, uint64_t n)
 {
-	int fd = (int)must("accept", sys_call(SYS_ACCEPT, listener, 0, 0, 0, 0));
-
 	for (uint64_t left = count * n; left;)
 		left -= (uint64_t)must("read", sys_call(SYS_READ, fd, (long)buffer, sizeof(buffer), 0, 0));
 	must("write", sys_call(SYS_WRITE, fd, (long)buffer, 1, 0, 0));
@@ -200,10 +209,10 @@ static void work(const struct body *o, int first)
 		bulk_send(o->count, o->size - HEADERS);
 	else if (o->op == BULK)
 		bulk_receive(o->count);
-	else if (first)
-		stream_send(o->count, o->size);
+	else if (first == (o->op == TCP))
+		stream_send(first ? stream_open() : stream_accept(), o->count, o->size);
 	else
-		stream_receive(o->count, o->size);
+		stream_receive(first ? stream_open() : stream_accept(), o->count, o->size);
 }
 
 /* ---- the second ---- */
@@ -235,7 +244,7 @@ static noreturn void serve(void)
 /* ---- the first ---- */
 static void say(const char *side, const struct body *o, uint64_t ticks, const struct report *r)
 {
-	static const char *const names[] = {"bulk", "rr", "tcp"};
+	static const char *const names[] = {"bulk", "rr", "tcp", "get"};
 
 	print("FRAMES ");
 	print(side);
@@ -290,7 +299,7 @@ noreturn void program_main(long argc, char **argv, char **envp)
 	(void)envp;
 	network = argc > 1 ? number(argv[1]) : 0;
 	if (argc != 3 && argc != 5) {
-		print("Usage: frames NETWORK serve | frames NETWORK bulk|rr|tcp SIZE COUNT\n"
+		print("Usage: frames NETWORK serve | frames NETWORK bulk|rr|tcp|get SIZE COUNT\n"
 		      "Example: frames 1 bulk 1500 1000\n");
 		sys_exit(2);
 	}
@@ -300,10 +309,11 @@ noreturn void program_main(long argc, char **argv, char **envp)
 	char op = argv[2][0];
 	struct body o = {.op = op == 'r'   ? RR
 			       : op == 't' ? TCP
+			       : op == 'g' ? GET
 					   : BULK,
 			 .size = (uint32_t)number(argv[3]),
 			 .count = (uint32_t)number(argv[4])};
-	if (o.size < HEADERS + sizeof(o) || o.size > PIECE_MAX || (o.op != TCP && o.size > 1514)) {
+	if (o.size < HEADERS + sizeof(o) || o.size > PIECE_MAX || (o.op < TCP && o.size > 1514)) {
 		print("frames: expected a SIZE of 58 to 1514, by TCP up to 65536\n");
 		sys_exit(2);
 	}

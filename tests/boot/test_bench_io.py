@@ -12,6 +12,8 @@ from conftest import TOP
 sys.path.insert(0, os.path.join(TOP, "scripts"))
 import io_report                                                                                  # noqa: E402
 from io_nets import BULK, BY_PORTS, NET_BARS, NET_WAYS, PORTS_WAYS, bare_words, linux_points, net_rows  # noqa: E402
+import io_peer                                                                                    # noqa: E402
+from io_outside import WAYS as OUTSIDE_WAYS, outside_rows                                          # noqa: E402
 from io_scenes import BARS, MODELS, WAYS, bare_rows, count, linux_meters, linux_row, points       # noqa: E402
 
 METERS = "exits %d guest 900 hypervisor %d billed %d interrupts 3 hlt 0 vmcall 0 ports %d violations 0 msrs 0 timer 2 " \
@@ -129,3 +131,65 @@ def test_report(tmp_path):
     assert "copied per KiB" in text
     assert [row["op"] for row in table[8:]] == ["send", "receive", "round trip"] and "round trip" in text
     assert float(table[0]["cycles, bare metal"]) == 18000 + 2 * MODELS["bare metal"][0]
+
+
+def test_outside_figures():
+    """The guest's side alone: the other one has no meters."""
+    bare = next(w for w in OUTSIDE_WAYS if w.name == BULK[0])
+    linux = next(w for w in OUTSIDE_WAYS if w.guest == "linux")
+    text = NETS + "a| " + SIDE % ("first", "get", 65536, 7, 99000, 2, 156400)
+    sent, both, got = outside_rows(linux, text)
+    assert (sent.key(), sent.hypervisor, sent.exits) == ((linux.name, "send to the outside", 1500, 64), 1000, 0.07)
+    assert both.key() == (linux.name, "round trip to the outside", 64, 1)
+    assert got.key() == (linux.name, "receive by TCP from the outside", 65536, 1)
+    assert [r.op for r in outside_rows(bare, text)][2] == "receive from the outside"
+
+
+class Wire:
+    """What a peer has said, as (kind, value, length)."""
+    def __init__(self):
+        self.said = []
+
+    def send(self, frame):
+        kind, value, _more = io_peer.BODY.unpack_from(frame, io_peer.BODY_AT)
+        self.said.append((kind, value, len(frame)))
+
+    def take(self):
+        said, self.said = self.said, []
+        return said
+
+
+def test_the_peer_of_the_bare_guest():
+    wire, guest = Wire(), b"\x02guest"
+    peer = io_peer.Talker(wire.send)
+    def say(kind, value=0, more=b"", to=io_peer.OWN):
+        head = to + guest + b"\x08\x00" + bytes(io_peer.BODY_AT - 14)
+        peer.take((head + io_peer.BODY.pack(kind, value, 0) + more).ljust(64, b"\0"))
+    say(io_peer.HELLO, to=b"\xff" * 6)
+    assert wire.take() == [(io_peer.WELCOME, 0, 64)] and peer.other == guest
+    say(io_peer.DATA, to=guest)
+    say(io_peer.ORDER, more=io_peer.WORDS.pack(io_peer.TX, 1500, 5, 2))
+    for i in range(5):
+        say(io_peer.DATA, i)
+    assert wire.take() == [(io_peer.COUNT, n, 64) for n in (2, 4, 5)]
+    say(io_peer.ORDER, more=io_peer.WORDS.pack(io_peer.RX, 1500, 7, 2))
+    assert wire.take() == [(io_peer.DATA, n, 1500) for n in range(4)]   # two bursts, and no more before it has them
+    say(io_peer.COUNT, 4)
+    assert wire.take() == [(io_peer.DATA, n, 1500) for n in range(4, 7)]
+    say(io_peer.ORDER, more=io_peer.WORDS.pack(io_peer.RR, 700, 1, 1))
+    say(io_peer.PING, 9)
+    say(io_peer.ASK)
+    assert wire.take() == [(io_peer.PONG, 9, 700), (io_peer.TELL, 0, 320)]
+
+
+def test_the_peer_of_linux():
+    peer, body = io_peer.Server(), io_peer.L_BODY
+    def ask(kind, op=0, value=0, size=0, count=0):
+        said = peer.answer(body.pack(kind, op, value, size, count).ljust(58, b"\0"))
+        return (*body.unpack_from(said)[:3:2], len(said)) if said else None
+    assert ask(io_peer.L_HELLO) == (io_peer.L_WELCOME, 0, 16)
+    assert ask(io_peer.L_ORDER, io_peer.L_BULK, 0, 1500, 65) == (io_peer.L_READY, 0, 16)
+    assert [n for n in range(65) if ask(io_peer.L_DATA, 0, n)] == [63, 64]
+    ask(io_peer.L_ORDER, io_peer.L_RR, 0, 1500, 1)
+    assert ask(io_peer.L_DATA, 0, 3) == (io_peer.L_DATA, 3, 1458)
+    assert ask(io_peer.L_ASK)[0] == io_peer.L_TELL and peer.answer(b"short") == b""
