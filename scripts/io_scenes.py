@@ -22,6 +22,8 @@ class Way:
     mode: str = ""
     guess: int = 20_000
     polled: bool = False   # by a CPU of its own, which the guest's do not wait for
+    most: int = 1 << 20    # bytes of a request
+    deepest: int = 32
 
 
 WAYS = [
@@ -29,6 +31,7 @@ WAYS = [
     Way("IDE, DMA", "linux", "ide", device="sd", guess=60_000),
     Way("virtio, split", "linux", "split", device="vd"),
     Way("virtio, packed", "linux", "packed", device="vd"),
+    Way("ATA PIO, word by word, bare guest", "bare", "pio", mode="pio", guess=1_500_000, most=4096, deepest=1),
     Way("virtio, split, bare guest", "bare", "split", mode="virtio", guess=4_000),
     Way("virtio, packed, bare guest", "bare", "packed", mode="packed", guess=4_000),
     Way("Socle ring, bare guest", "bare", "socle", mode="socle", guess=2_000),
@@ -102,10 +105,12 @@ def beside_copying(row, _rows):
     return row.hypervisor - row.copied / 8
 
 
-def exits_of_pio(row, rows):
-    """How often the exits of PIO stand for one of virtio, upside down: at most 1 / 50."""
-    pio = rows.get(("IDE, PIO",) + row.key()[1:])
-    return row.exits / pio.exits if pio and pio.exits else None
+def to_exits_of(way):
+    """How often the exits of another way stand for one of this, upside down: at most 1 / 50."""
+    def figure(row, rows):
+        other = rows.get((way,) + row.key()[1:])
+        return row.exits / other.exits if other and other.exits else None
+    return figure
 
 
 BARS = [
@@ -123,7 +128,9 @@ BARS = [
         exits_of_guest, 0.001),
     Bar("4 KiB read, depth 32, Socle ring polled: exits of the guest", ("Socle ring, polled, bare guest", READ, 4096, 32),
         exits_of_guest, 0.001),
-    Bar("4 KiB read, exits of virtio to those of PIO", ("virtio, split", READ, 4096, 1), exits_of_pio, 1 / 50),
+    Bar("4 KiB read, exits of virtio to those of PIO", ("virtio, split", READ, 4096, 1), to_exits_of("IDE, PIO"), 1 / 50),
+    Bar("4 KiB read, bare guest: exits of virtio to those of PIO by words", ("virtio, split, bare guest", READ, 4096, 1),
+        to_exits_of("ATA PIO, word by word, bare guest"), 1 / 50),
 ]
 # QEMU 7.2 with KVM in the same emulator, whole machine (docs/benchmarks.md).
 PEERS = {("virtio, split", READ, 4096, 1): 85_074, ("IDE, DMA", READ, 4096, 1): 358_745,
@@ -134,10 +141,9 @@ PEERS = {("virtio, split", READ, 4096, 1): 85_074, ("IDE, DMA", READ, 4096, 1): 
          ("virtio, split", WRITE, 1048576, 1): 865_156, ("IDE, DMA", WRITE, 1048576, 1): 1_613_649}
 
 
-def points(quick):
-    if quick:
-        return QUICK
-    return [(op, size, depth) for op in (READ, WRITE) for size in SIZES for depth in DEPTHS]
+def points(way, quick):
+    all_points = QUICK if quick else [(op, size, depth) for op in (READ, WRITE) for size in SIZES for depth in DEPTHS]
+    return [p for p in all_points if p[1] <= way.most and p[2] <= way.deepest]
 
 
 def count(way, size, quick):

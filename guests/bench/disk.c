@@ -22,7 +22,8 @@
 #define LARGE ((u64)2 << 20)
 #define LONG 2000000000U /* ticks; a request takes less */
 
-static const struct disk_driver *const drivers[] = {&disk_virtio, &disk_packed, &disk_socle, &disk_polled};
+static const struct disk_driver *const drivers[] = {&disk_virtio, &disk_packed, &disk_socle, &disk_polled,
+						    &disk_pio};
 static const struct disk_driver *disk;
 static u8 *buffers;
 static u64 next_sector, sectors;
@@ -73,7 +74,8 @@ static void point(bool write, u32 bytes, unsigned depth, u64 n)
 {
 	u64 ticks, doorbells, metered, interrupts, copied;
 
-	if (!expect(run(write, bytes, depth, WARM_UP), "%s: requests of %u bytes fail", disk->mode, bytes))
+	if (!expect(run(write, bytes, depth, n < WARM_UP ? n : WARM_UP), "%s: requests of %u bytes fail",
+		    disk->mode, bytes))
 		return;
 	copied = meter(METER_COPIED);
 	metered = meter_hypervisor();

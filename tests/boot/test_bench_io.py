@@ -27,7 +27,7 @@ def rows():
     found = []
     for name, exits in (("virtio, split", 233), ("IDE, PIO", 50033)):
         full = linux_meters(FULL.replace("exits 233", "exits %d" % exits))
-        found += [linux_row(WAY[name], p, full, linux_meters(EMPTY)) for p in points(True)]
+        found += [linux_row(WAY[name], p, full, linux_meters(EMPTY)) for p in points(WAY[name], True)]
     return found
 
 
@@ -62,8 +62,10 @@ def test_bars_are_judged():
 def test_every_point_has_enough_requests():
     for way in WAYS:
         for quick in (False, True):
-            assert all(count(way, size, quick) >= 16 for _op, size, _depth in points(quick))
-    assert len(points(False)) == len(set(points(False))) == 24 and set(points(True)) <= set(points(False))
+            assert all(count(way, size, quick) >= 16 for _op, size, _depth in points(way, quick))
+    some = WAY["virtio, split"]
+    assert len(points(some, False)) == len(set(points(some, False))) == 24 and set(points(some, True)) <= set(points(some, False))
+    assert {p[1:] for p in points(WAY["ATA PIO, word by word, bare guest"], False)} == {(512, 1), (4096, 1)}
 
 
 SIDE = "FRAMES %s %s size %d count 100 ticks 900000 exits %d guest 20000 hypervisor %d billed 1000 interrupts 5 hlt 2 " \

@@ -32,4 +32,4 @@ extern u64 disk_exit_ticks; /* spent in disk_doorbell() */
  * those between the two readings and those of interrupts that came there. */
 void disk_doorbell(u16 port, u16 value);
 
-extern const struct disk_driver disk_virtio, disk_packed, disk_socle, disk_polled;
+extern const struct disk_driver disk_virtio, disk_packed, disk_socle, disk_polled, disk_pio;
