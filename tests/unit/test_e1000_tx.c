@@ -333,7 +333,7 @@ static void turns_are_paid_once(void **state)
 		tx_put(TX_BUFFERS, 64 | SEND);
 	peer.ticks = 10;
 	tx_ring();
-	for (; reg(TDH) != reg(TDT); turns++) {
+	while (reg(TDH) != reg(TDT)) {
 		struct timer *t = fake_timer_first();
 		u64 began = shim_tsc;
 
@@ -341,7 +341,7 @@ static void turns_are_paid_once(void **state)
 		timer_cancel(t);
 		fake_charged = 0;
 		fake_fire(t);
-		assert_true(shim_tsc > began);
+		turns += shim_tsc > began;
 		assert_int_equal(fake_charged, shim_tsc - began);
 	}
 	assert_true(turns > 1);
