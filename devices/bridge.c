@@ -10,16 +10,15 @@
 			       */
 #define BURST_MS 50u
 
-/* With the lock. Who has found out less does not put off what another CPU wants sooner; and nobody gets
- * around the payer's rest. */
+/* With the lock. Who has found out less does not put off what another CPU wants sooner. */
 static void go_on(struct bridge *b, bool more, u64 next)
 {
-	u64 tsc = tsc_now(), now = tsc_to_ns(tsc), at = more ? now : MAX(next, now);
+	u64 now = tsc_to_ns(tsc_now()), at = more ? now : MAX(next, now);
 
 	if (at >= b->at)
 		return;
 	b->at = at;
-	timer_set(&b->later, MAX(tsc + ns_to_tsc(at - now), sched_rests_until(b->payer, tsc)));
+	timer_set(&b->later, tsc_now() + ns_to_tsc(at - now));
 }
 
 void bridge_charge(struct bridge *b, struct sched_group *g, u64 ticks)
@@ -52,17 +51,31 @@ void bridge_pay_part(struct bridge *b, struct sched_group *g, struct bridge_time
 	bridge_charge(b, g, unpaid(b, t));
 }
 
-/* Who sends pays for what the switch does with his frames. */
-static void turns(struct net_switch *sw, const struct net_port *p)
+/* Who sends pays for what the switch does with his frames; and rests as long as it took, whoever else has
+ * paid a part of it. */
+static void turns(struct net_switch *sw, struct net_port *p)
 {
 	struct bridge *b = container_of(sw, struct bridge, sw);
+	struct net_port *s = b->sender;
 
-	if (b->sender) {
-		bridge_pay_part(b, b->sender, b->turn);
-		b->last = b->sender;
+	if (s) {
+		u64 now = tsc_now();
+
+		bridge_pay_part(b, s->payer, b->turn);
+		if (unlikely(sched_go_on(s->payer, now - b->turn.since, now) > now))
+			s->may_rest = true;
 	}
-	b->sender = p ? p->payer : NULL;
+	b->sender = p && p->payer ? p : NULL;
 	b->turn = bridge_time(b);
+}
+
+/* It depends on the CPU: where its VM runs, or nobody, there is no need to. */
+static u64 rests(struct net_switch *sw, const struct net_port *p)
+{
+	u64 now = tsc_now(), until = sched_rests_until(p->payer, now);
+
+	(void)sw;
+	return until > now ? tsc_to_ns(until) + 1 : 0;
 }
 
 /* The switch runs without the lock: a port's own timer may be waiting for it that a frame's complete() is to
@@ -71,21 +84,16 @@ static void later(void *opaque)
 {
 	struct bridge *b = opaque;
 	struct bridge_time began = bridge_time(b);
-	u64 now, next, rests = sched_rests_until(b->payer, began.since);
+	u64 next, ticks;
 	bool more;
 
-	if (rests > began.since) {
-		timer_set(&b->later, rests);
-		return;
-	}
 	b->at = ~(u64)0;
 	spin_unlock(&b->lock);
 	more = net_switch_run(&b->sw, tsc_to_ns(began.since), BUDGET, &next);
 	spin_lock(&b->lock);
-	now = tsc_now();
-	bridge_pay(b, NULL, began);
-	b->payer = b->last;
-	sched_go_on(b->payer, now - began.since, now);
+	ticks = unpaid(b, began);
+	sched_charge(NULL, ticks);
+	sched_go_on(NULL, ticks, tsc_now());
 	go_on(b, more, next);
 }
 
@@ -97,7 +105,6 @@ static void run(struct bridge *b, unsigned budget)
 	if (likely(!more && next == ~(u64)0))
 		return;
 	spin_lock(&b->lock);
-	b->payer = b->last;
 	go_on(b, more, next);
 	spin_unlock(&b->lock);
 }
@@ -117,6 +124,7 @@ void bridge_init(struct bridge *b, u64 secret)
 {
 	net_switch_init(&b->sw, secret, MAX_AGE_NS);
 	b->sw.turns = turns;
+	b->sw.rests = rests;
 	b->sender = NULL;
 	b->lock = (struct spinlock){0};
 	b->at = ~(u64)0;
@@ -145,9 +153,4 @@ void bridge_leave(struct bridge *b, struct net_port *p)
 		bridge_flush(b, p);
 		cpu_poll_interrupts();
 	} while (net_port_close(p));
-	/* Nobody says any more that it was the last one. */
-	spin_lock(&b->lock);
-	b->last = b->last == p->payer ? NULL : b->last;
-	b->payer = b->payer == p->payer ? NULL : b->payer;
-	spin_unlock(&b->lock);
 }

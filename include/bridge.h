@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A switch with its clock (owner: devices/): network interfaces of PCs are ports of it, and what it could not
- * forward at one go it forwards later. Whose frames are forwarded pays, whichever CPU does it. */
+ * forward at one go it forwards later. Whose frames are forwarded pays, whichever CPU does it; and on a CPU
+ * where others want to run he has no more than his share for it (sched_go_on()). */
 #pragma once
 
 #include "net.h"
@@ -14,14 +15,12 @@ struct bridge {
 	struct net_switch sw;
 	struct spinlock lock; /* what follows */
 	struct timer later;
-	u64 at;                    /* when it fires, in nanoseconds, ~0: never */
-	struct sched_group *payer; /* whose rest it waits for */
-	u64 charged;               /* ticks, by its ports; atomic */
-	/* The CPU that runs the switch alone: who pays for what it does, NULL: nobody has said, and since
-	 * when. */
-	struct sched_group *sender;
+	u64 at;      /* when it fires, in nanoseconds, ~0: never */
+	u64 charged; /* ticks, by its ports; atomic */
+	/* The CPU that runs the switch alone: whose payer pays for what it does, NULL: nobody has said, and
+	 * since when. */
+	struct net_port *sender;
 	struct bridge_time turn;
-	struct sched_group *last; /* the last one who did, in the bridge still; for others with the lock */
 };
 
 /* What an interface asks of its bridge; see net_port_init() and net_port_limit(). */

@@ -153,6 +153,7 @@ struct net_port {
 	bool at_turn;      /* has had its quantum */
 	bool woken;        /* since it was asked for frames */
 	bool flushes;      /* what it has goes back undelivered */
+	bool may_rest;     /* its owner's: rests() is to be asked */
 	bool closing;      /* nobody finds it any more */
 	u64 last_passage;  /* the one that was under way then */
 	/* Who has set `running` alone: */
@@ -183,9 +184,12 @@ struct net_switch {
 	u32 gen;                      /* of the table below; atomic */
 	/* Whose frames are forwarded now, on the CPU that runs the switch; NULL: nobody's any more. Only when
 	 * that changes. May be NULL. */
-	void (*turns)(struct net_switch *sw, const struct net_port *p);
-	const struct net_port *at; /* the last one said */
-	struct list senders;       /* in the order of their turns */
+	void (*turns)(struct net_switch *sw, struct net_port *p);
+	struct net_port *at; /* the last one said */
+	/* Until when a port with may_rest does not send by the CPU that runs the switch; 0: it may. With the
+	 * lock. */
+	u64 (*rests)(struct net_switch *sw, const struct net_port *p);
+	struct list senders; /* in the order of their turns */
 	struct net_port *ports[NET_PORTS];
 	struct net_entry entries[NET_ENTRIES];
 };

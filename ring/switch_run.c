@@ -171,11 +171,19 @@ static inline u64 price(const struct net_frame *f)
 	return MAX(MIN(f->length, (u32)NET_FRAME_MAX), (u32)NET_PRICE_MIN);
 }
 
+/* For its rate, or for what its owner says; 0: it does not. */
+static inline u64 waits_until(struct net_switch *sw, const struct net_port *p)
+{
+	u64 until = p->rate && p->free_at > sw->now + p->burst ? p->free_at - p->burst : 0;
+
+	return unlikely(p->may_rest) ? MAX(until, sw->rests(sw, p)) : until;
+}
+
 /* The next sender: of those that may send now, in turn. NULL: none; *next then says when one may. */
 static struct net_port *choose(struct net_switch *sw, u64 *next)
 {
-	struct net_port *first = NULL; /* since it, all have to wait for their rate */
-	u64 waits = ~(u64)0;
+	struct net_port *first = NULL; /* since it, all have to wait */
+	u64 waits = ~(u64)0, until;
 
 	while (!list_empty(&sw->senders)) {
 		struct net_port *p = list_entry(sw->senders.next, struct net_port, turn);
@@ -183,8 +191,9 @@ static struct net_port *choose(struct net_switch *sw, u64 *next)
 		sw->steps++;
 		if (p == first)
 			break;
-		if (p->rate && p->free_at > sw->now + p->burst) {
-			waits = MIN(waits, p->free_at - p->burst);
+		until = waits_until(sw, p);
+		if (until) {
+			waits = MIN(waits, until);
 			first = first ? first : p;
 			p->deficit = p->at_turn ? MIN(p->deficit, 0) : p->deficit;
 		} else {
@@ -276,7 +285,7 @@ static void end_turn(struct net_switch *sw, struct net_port *p, bool alone, u64 
 }
 
 /* With the lock. */
-static void says_turn(struct net_switch *sw, const struct net_port *p)
+static void says_turn(struct net_switch *sw, struct net_port *p)
 {
 	if (sw->at == p)
 		return;

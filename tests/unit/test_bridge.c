@@ -83,17 +83,18 @@ static void join(struct sender *s, unsigned i, struct sched_group *g)
 	}
 }
 
-static void bridge_begin(unsigned nr)
+/* Of VMs of these weights, 0: no more. */
+static void bridge_begin(const u64 *weights)
 {
 	const struct bridge_nic nic = {.bridge = &bridge, .address = {2, 0, 0, 0, 1, 0}};
 
 	bridge_init(&bridge, 1);
 	assert_int_equal(bridge_join(&nic, &sink, &ops), 0);
-	senders = nr;
-	for (unsigned i = 0; i < nr; i++)
-		join(&sender[i], i, sim_vm(256));
+	for (senders = 0; weights[senders]; senders++)
+		join(&sender[senders], senders, sim_vm(weights[senders]));
 	timer_init(&refill, fill, NULL, NULL);
 	fill(NULL);
+	bridge_run(&bridge);
 }
 
 static void bridge_end(void)
@@ -106,34 +107,119 @@ static void bridge_end(void)
 	sim_teardown();
 }
 
-static void a_guest_beside_it(void **state)
+/* What the guest got, then what each of the senders did, as parts of a second; and what they are billed. */
+static void second(const struct sched_group *a, double *guest, double *of)
 {
-	(void)state;
-	sim_setup("bvt", 1);
-	struct sched_group *a = sim_vm(256);
-	sim_vcpu(a, 0, 0);
-	sim_run(MS);
-	bridge_begin(1);
-	bridge_run(&bridge);
+	u64 start = shim_tsc, before[SENDERS], billed[SENDERS];
+
+	for (unsigned i = 0; i < senders; i++) {
+		before[i] = sender[i].forwarded;
+		billed[i] = sender[i].group->billed;
+	}
 	sim_mark();
-	u64 start = shim_tsc, before = sender[0].forwarded;
 	sim_run(SECOND);
 	double wall = (double)(shim_tsc - start);
-	expect_near(sim_got(a) / wall, 0.5, 0.02);
-	expect_near((double)(sender[0].forwarded - before) * COST / wall, 0.5, 0.02);
-	assert_true(sender[0].group->billed > 480 * MS);
-	/* To run it again is no way around the rest. */
+	*guest = sim_got(a) / wall;
+	for (unsigned i = 0; i < senders; i++) {
+		of[i] = (double)(sender[i].forwarded - before[i]) * COST / wall;
+		expect_near((double)(sender[i].group->billed - billed[i]) / wall, of[i], 0.01);
+	}
+}
+
+static void guests_beside_it(void **state)
+{
+	static const u64 weights[][SENDERS + 1] = {{256}, {256, 256}, {256, 256, 256, 256}, {128, 512, 256}};
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_SIZE(weights); i++) {
+		double guest, of[SENDERS], all = 256;
+
+		sim_setup("bvt", 1);
+		struct sched_group *a = sim_vm(256);
+		sim_vcpu(a, 0, 0);
+		sim_run(MS);
+		bridge_begin(weights[i]);
+		sim_run(SECOND / 10);
+		second(a, &guest, of);
+		for (unsigned k = 0; k < senders; k++)
+			all += (double)weights[i][k];
+		expect_near(guest, 256 / all, 0.02);
+		for (unsigned k = 0; k < senders; k++)
+			expect_near(of[k], (double)weights[i][k] / all, 0.02);
+		bridge_end();
+	}
+}
+
+/* Who rests on this CPU does so whoever runs the switch, and until his rest is over. */
+static void no_way_around(void **state)
+{
+	(void)state;
+	sim_setup("bvt", 2);
+	assert_int_equal(task_set_affinity(&sim_vcpu(sim_vm(256), 0, 0)->task, BIT(0)), 0);
+	sim_run(MS);
+	bridge_begin((const u64[]){256, 256, 0});
+	sim_on(0);
+	while (sched_rests_until(sender[0].group, shim_tsc) == shim_tsc ||
+	       sched_rests_until(sender[1].group, shim_tsc) == shim_tsc)
+		bridge_run(&bridge);
+	assert_int_equal(sched_go_on(sender[0].group, MS, shim_tsc) > shim_tsc + MS / 2, true);
+	sched_go_on(sender[1].group, 3 * MS, shim_tsc);
+	u64 rests = sched_rests_until(sender[0].group, shim_tsc), before[2];
+	for (unsigned i = 0; i < 2; i++)
+		before[i] = sender[i].forwarded;
 	assert_true(timer_cancel(&bridge.later));
 	bridge.at = ~(u64)0;
-	sched_go_on(sender[0].group, MS, shim_tsc);
+	for (unsigned i = 0; i < 10; i++)
+		bridge_run(&bridge);
+	assert_int_equal(sender[0].forwarded, before[0]);
+	assert_int_equal(sender[1].forwarded, before[1]);
+	assert_true(bridge.later.armed);
+	assert_in_range(bridge.later.deadline, rests, rests + 10);
+	/* The one whose rest is over first goes on. */
+	shim_tsc = rests;
 	bridge_run(&bridge);
-	u64 rests = sched_rests_until(sender[0].group, shim_tsc);
-	assert_true(rests > shim_tsc + MS / 2 && bridge.later.armed && bridge.later.deadline == rests);
-	/* Nor do others' turns end it. */
-	sched_go_on(NULL, MS, shim_tsc);
-	before = sender[0].forwarded;
-	sim_run(rests + MS / 2 - shim_tsc);
-	assert_int_equal(sender[0].forwarded, before);
+	assert_true(sender[0].forwarded > before[0]);
+	assert_int_equal(sender[1].forwarded, before[1]);
+	/* On another CPU, which nobody wants, there is no need to rest. */
+	sim_on(1);
+	bridge_run(&bridge);
+	assert_true(sender[1].forwarded > before[1]);
+	sim_on(0);
+	bridge_end();
+}
+
+/* A guest rings its doorbell all the time, so that its CPU forwards what another VM sends: that one gets its
+ * own share of this CPU and no more, and the third one keeps his. */
+static struct sched_group *rings;
+static struct timer doorbell;
+
+static void ring(void *opaque)
+{
+	(void)opaque;
+	if (sim_current(0) && sim_current(0)->task.group == rings)
+		bridge_run(&bridge);
+	timer_set(&doorbell, shim_tsc + 5 * COST);
+}
+
+static void for_each_other(void **state)
+{
+	double guest, of[SENDERS];
+
+	(void)state;
+	sim_setup("bvt", 1);
+	rings = sim_vm(256);
+	struct sched_group *a = sim_vm(256);
+	sim_vcpu(rings, 0, 0);
+	sim_vcpu(a, 0, 0);
+	sim_run(MS);
+	bridge_begin((const u64[]){256, 0});
+	timer_init(&doorbell, ring, NULL, NULL);
+	ring(NULL);
+	sim_run(SECOND / 10);
+	second(a, &guest, of);
+	expect_near(guest, 1.0 / 3, 0.02);
+	expect_near(of[0], 1.0 / 3, 0.02);
+	timer_destroy(&doorbell);
 	bridge_end();
 }
 
@@ -142,8 +228,7 @@ static void an_idle_cpu(void **state)
 {
 	(void)state;
 	sim_setup("bvt", 1);
-	bridge_begin(1);
-	bridge_run(&bridge);
+	bridge_begin((const u64[]){256, 0});
 	u64 start = shim_tsc, before = sender[0].forwarded;
 	for (unsigned i = 0; i < 1000; i++)
 		timer_run(++shim_tsc);
@@ -155,7 +240,9 @@ static void an_idle_cpu(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(a_guest_beside_it),
+	    cmocka_unit_test(guests_beside_it),
+	    cmocka_unit_test(no_way_around),
+	    cmocka_unit_test(for_each_other),
 	    cmocka_unit_test(an_idle_cpu),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
