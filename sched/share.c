@@ -69,10 +69,14 @@ static u64 rest_left(const struct sched_group *g, u64 now)
 u64 sched_go_on(struct sched_group *g, u64 ticks, u64 now)
 {
 	struct sched_cpu *s = self();
-	u64 most = ns_to_tsc(REST_MOST_NS), rest = 0, weight;
+	u64 rest = 0, weight, most;
 
-	if (!g || !pays_as_it_runs(s, g))
+	if (g && pays_as_it_runs(s, g)) {
+		if (likely(!g->limited))
+			return now;
+	} else {
 		__atomic_fetch_add(&s->put_off, ticks, __ATOMIC_RELAXED);
+	}
 	if (!g)
 		return now;
 	weight = rivals_weight(s, g);
@@ -82,6 +86,7 @@ u64 sched_go_on(struct sched_group *g, u64 ticks, u64 now)
 		rest = MAX(rest, group_wait(g, now));
 	if (!rest)
 		return now;
+	most = ns_to_tsc(REST_MOST_NS);
 	spin_lock(&g->lock);
 	rest = MIN(rest_left(g, now) + MIN(rest, most), most);
 	__atomic_store_n(&g->rests_on, s, __ATOMIC_RELAXED);
