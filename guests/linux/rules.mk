@@ -17,8 +17,8 @@ LFILES := $(L)/init=/init $(L)/measure=/bin/measure $(L)/kerneltext=/bin/kernelt
 	$(foreach m,$(LMODULES),$(L)/$(m).ko=/lib/modules/$(m).ko)
 LFILES_ATA := $(LFILES) $(foreach m,$(LMODULES_ATA),$(L)/$(m).ko=/lib/modules/$(m).ko)
 LFILES_NET := $(LFILES) $(foreach m,$(LMODULES_NET),$(L)/$(m).ko=/lib/modules/$(m).ko)
-LFILES_IO := $(L)/soak=/bin/soak $(LFILES_ATA) $(filter-out $(LFILES),$(LFILES_NET))
-LFILES_PC := $(filter-out %.ko,$(LFILES)) $(foreach m,$(LMODULES_PC),$(L)/$(m).ko=/lib/modules/$(m).ko)
+LFILES_IO := $(L)/soak=/bin/soak $(L)/soaknet=/bin/soaknet $(LFILES_ATA) $(filter-out $(LFILES),$(LFILES_NET))
+LFILES_PC := $(L)/soaknet=/bin/soaknet $(filter-out %.ko,$(LFILES)) $(foreach m,$(LMODULES_PC),$(L)/$(m).ko=/lib/modules/$(m).ko)
 
 # What make image, make run and the tests put on the boot volume when they are told nothing else.
 IMAGE_CONF ?= guests/socle.conf
@@ -40,9 +40,9 @@ $(L)/initrd-ata: $(LMODULES_ATA:%=$(L)/%.ko)
 $(L)/initrd-net: LINITRD = $(LFILES_NET)
 $(L)/initrd-net: $(LMODULES_NET:%=$(L)/%.ko)
 $(L)/initrd-io: LINITRD = $(LFILES_IO)
-$(L)/initrd-io: $(L)/soak $(LMODULES_ATA:%=$(L)/%.ko) $(LMODULES_NET:%=$(L)/%.ko)
+$(L)/initrd-io: $(L)/soak $(L)/soaknet $(LMODULES_ATA:%=$(L)/%.ko) $(LMODULES_NET:%=$(L)/%.ko)
 $(L)/initrd-pc: LINITRD = $(LFILES_PC)
-$(L)/initrd-pc: $(LMODULES_PC:%=$(L)/%.ko)
+$(L)/initrd-pc: $(L)/soaknet $(LMODULES_PC:%=$(L)/%.ko)
 # The kernel for PCs, unpacked: it has been compressed so well that unpacking takes an emulator minutes.
 $(L)/pvh.bin: guests/linux/pvh.asm
 	@mkdir -p $(@D)
