@@ -44,8 +44,8 @@ static void pass_time(u8 how_long)
 		fake_skip_to(shim_tsc + span * 1000);
 	else
 		fake_run_until(shim_tsc + span);
-	BOARD_CHECK(fake_fired <= (span / MS + 1) * FIRES_PER_MS);
-	BOARD_CHECK(fake_timers_armed() <= 4);
+	MUST(fake_fired <= (span / MS + 1) * FIRES_PER_MS);
+	MUST(fake_timers_armed() <= 4);
 }
 
 /* The INTA cycle, even when nothing is pending, or the EOI of a vector at the IOAPIC. */
@@ -81,7 +81,7 @@ static void step(struct pc *pc, const uint8_t *s)
 		break;
 	case 13:
 		memset(text, (u8)value, sizeof(text));
-		BOARD_CHECK(pc_console_input(pc, text, where % sizeof(text)) <= 16);
+		MUST(pc_console_input(pc, text, where % sizeof(text)) <= 16);
 		break;
 	case 14:
 		pc_power_button(pc);
@@ -102,11 +102,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	board_init();
 	shim_tsc = 1000000;
 	pc = board_create(true);
-	BOARD_CHECK(pc);
+	MUST(pc);
 	for (; size >= STEP; data += STEP, size -= STEP)
 		step(pc, data);
 	pc_destroy(pc);
-	BOARD_CHECK(board.heap_blocks == 0 && board.nr_ports + board.nr_mems == 0);
-	BOARD_CHECK(fake_timers_armed() == 0);
+	MUST(board.heap_blocks == 0 && board.nr_ports + board.nr_mems == 0);
+	MUST(fake_timers_armed() == 0);
 	return 0;
 }

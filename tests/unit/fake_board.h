@@ -14,6 +14,7 @@
 #include "host.h"
 #include "io.h"
 #include "lapic.h"
+#include "must.h"
 #include "pc.h"
 
 #define BOARD_REGIONS 64
@@ -42,15 +43,6 @@ static struct {
 
 #define BOARD_GUEST ((struct guest *)&board)
 
-/* A failed expectation: abort() is a failure for cmocka and for libFuzzer. */
-#define BOARD_CHECK(cond)                                                                                    \
-	do {                                                                                                 \
-		if (!(cond)) {                                                                               \
-			fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #cond);                           \
-			abort();                                                                             \
-		}                                                                                            \
-	} while (0)
-
 static inline void board_init(void)
 {
 	memset(&board, 0, sizeof(board));
@@ -78,54 +70,20 @@ static inline int board_add(struct io_region *table, unsigned *n, const struct i
 	if (board.fail_register == 0)
 		return ERR_NOMEM;
 	board.fail_register -= board.fail_register > 0;
-	BOARD_CHECK(*n < BOARD_REGIONS && r->length && r->name && r->read && r->write && r->opaque);
-	BOARD_CHECK(r->width == 1 || r->width == 2 || r->width == 4 || r->width == 8);
+	MUST(*n < BOARD_REGIONS && r->length && r->name && r->read && r->write && r->opaque);
+	MUST(r->width == 1 || r->width == 2 || r->width == 4 || r->width == 8);
 	for (unsigned i = 0; i < *n; i++)
-		BOARD_CHECK(r->base + r->length <= table[i].base ||
-			    table[i].base + table[i].length <= r->base);
+		MUST(r->base + r->length <= table[i].base || table[i].base + table[i].length <= r->base);
 	table[(*n)++] = *r;
 	return 0;
 }
 
-static inline int board_remove(struct io_region *table, unsigned *n, u64 base, void *opaque)
-{
-	for (unsigned i = 0; i < *n; i++)
-		if (table[i].base == base && table[i].opaque == opaque) {
-			table[i] = table[--*n];
-			return 0;
-		}
-	BOARD_CHECK(!"region to be unregistered is there");
-	return ERR_NOENT;
-}
-
-int io_register_port(struct guest *g, const struct io_region *r)
-{
-	BOARD_CHECK(g == BOARD_GUEST);
-	return board_add(board.port, &board.nr_ports, r);
-}
-
-int io_register_mem(struct guest *g, const struct io_region *r)
-{
-	BOARD_CHECK(g == BOARD_GUEST);
-	return board_add(board.mem, &board.nr_mems, r);
-}
+#include "board_io.h"
 
 int io_set_port_string(struct guest *g, u64 base, void *opaque, io_string_fn fn)
 {
-	BOARD_CHECK(g == BOARD_GUEST && base && opaque && fn);
+	MUST(g == BOARD_GUEST && base && opaque && fn);
 	return 0;
-}
-
-int io_unregister_port(struct guest *g, u64 base, void *opaque)
-{
-	BOARD_CHECK(g == BOARD_GUEST);
-	return board_remove(board.port, &board.nr_ports, base, opaque);
-}
-
-int io_unregister_mem(struct guest *g, u64 base, void *opaque)
-{
-	BOARD_CHECK(g == BOARD_GUEST);
-	return board_remove(board.mem, &board.nr_mems, base, opaque);
 }
 
 static inline const struct io_region *board_find(bool mem, u64 address)
@@ -163,19 +121,19 @@ static inline void board_write(bool mem, u64 address, unsigned size, u64 value)
 
 void apic_set_sinks(struct guest *g, const struct apic_sinks *s)
 {
-	BOARD_CHECK(g == BOARD_GUEST);
+	MUST(g == BOARD_GUEST);
 	board.sinks = *s;
 }
 
 void apic_set_extint(struct guest *g, bool asserted)
 {
-	BOARD_CHECK(g == BOARD_GUEST && asserted != board.extint);
+	MUST(g == BOARD_GUEST && asserted != board.extint);
 	board.extint = asserted;
 }
 
 unsigned apic_deliver(struct guest *g, const struct apic_msg *msg)
 {
-	BOARD_CHECK(g == BOARD_GUEST);
+	MUST(g == BOARD_GUEST);
 	board.msg = *msg;
 	board.messages++;
 	return 1;
@@ -183,26 +141,26 @@ unsigned apic_deliver(struct guest *g, const struct apic_msg *msg)
 
 void guest_stop(struct guest *g, enum guest_stop why, u32 code)
 {
-	BOARD_CHECK(g == BOARD_GUEST && why != GUEST_RUNNING);
+	MUST(g == BOARD_GUEST && why != GUEST_RUNNING);
 	board.stopped = (int)why;
 	board.stop_code = code;
 }
 
 const char *guest_name(const struct guest *g)
 {
-	BOARD_CHECK(g == BOARD_GUEST);
+	MUST(g == BOARD_GUEST);
 	return "board";
 }
 
 struct gmem *guest_mem(struct guest *g)
 {
-	BOARD_CHECK(g == BOARD_GUEST);
+	MUST(g == BOARD_GUEST);
 	return (struct gmem *)&board.hidden;
 }
 
 int gmem_hide(struct gmem *m, gpa_t gpa)
 {
-	BOARD_CHECK(m == (struct gmem *)&board.hidden);
+	MUST(m == (struct gmem *)&board.hidden);
 	board.hidden = gpa;
 	board.hides++;
 	return gpa < 16 << 20 ? 0 : ERR_FAULT;
@@ -210,7 +168,7 @@ int gmem_hide(struct gmem *m, gpa_t gpa)
 
 u64 guest_meter(const struct guest *g, u32 which)
 {
-	BOARD_CHECK(g == BOARD_GUEST);
+	MUST(g == BOARD_GUEST);
 	board.meter_asked = which;
 	return board.meter;
 }
@@ -278,34 +236,34 @@ u64 guest_flush_seen(const struct guest *g)
 unsigned apic_deliver_msi(struct guest *g, u64 address, u32 data)
 {
 	(void)address, (void)data;
-	BOARD_CHECK(g == BOARD_GUEST);
+	MUST(g == BOARD_GUEST);
 	board.messages++;
 	return 1;
 }
 
 static inline void board_console(void *opaque, const u8 *buf, size_t n)
 {
-	BOARD_CHECK(opaque == &board);
+	MUST(opaque == &board);
 	for (size_t i = 0; i < n; i++)
 		board.console[board.console_n++ % sizeof(board.console)] = (char)buf[i];
 }
 
 static inline void board_debug(void *opaque, const u8 *buf, size_t n)
 {
-	BOARD_CHECK(opaque == &board);
+	MUST(opaque == &board);
 	for (size_t i = 0; i < n; i++)
 		board.debug[board.debug_n++ % sizeof(board.debug)] = (char)buf[i];
 }
 
 static inline void board_room(void *opaque)
 {
-	BOARD_CHECK(opaque == &board);
+	MUST(opaque == &board);
 	board.rooms++;
 }
 
 static inline u64 board_meter(void *opaque, u32 which)
 {
-	BOARD_CHECK(opaque == &board);
+	MUST(opaque == &board);
 	board.meter_asked = which;
 	return board.meter + 1;
 }
@@ -344,7 +302,7 @@ static inline void board_is_documented(void)
 	static char text[20000];
 	FILE *f = fopen("docs/guest-machine.md", "r");
 
-	BOARD_CHECK(f);
+	MUST(f);
 	text[fread(text, 1, sizeof(text) - 1, f)] = 0;
 	fclose(f);
 	for (unsigned i = 0; i < board.nr_ports + board.nr_mems; i++) {

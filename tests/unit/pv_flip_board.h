@@ -85,6 +85,17 @@ static inline void send(struct side *s, u32 length, gpa_t gpa, u8 flags)
 	assert_int_equal(pv_doorbell(&s->bus, 0, TX), 0);
 }
 
+/* A flip of which the sender's vCPUs, or the receiver's, notice nothing. */
+static inline void send_to_laggard(unsigned late)
+{
+	gpa_t gpa = FRAMES + late * PAGE_SIZE;
+
+	compose(a, b->address, gpa, 100, 1);
+	post(b, ROOMS + late * PAGE_SIZE, SOCLE_RING_FLIP);
+	side_lag(&side[late]);
+	send(a, 100, gpa, SOCLE_RING_FLIP);
+}
+
 static inline void wait_a_while(void)
 {
 	fake_run_until(shim_tsc + ns_to_tsc(5000000));

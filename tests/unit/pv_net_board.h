@@ -13,15 +13,8 @@
 #include "gmem.h"
 #include "guest.h"
 #include "host.h"
+#include "must.h"
 #include "socle/ring.h"
-
-#define MUST(cond)                                                                                           \
-	do {                                                                                                 \
-		if (!(cond)) {                                                                               \
-			fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #cond);                           \
-			abort();                                                                             \
-		}                                                                                            \
-	} while (0)
 
 #define SIDES 2u
 #define SIDE_RAM 0x80000ull

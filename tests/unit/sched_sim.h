@@ -268,6 +268,18 @@ static inline void sim_mark(void)
 		sim_before[i] = sim_ran(&sim_group[i]);
 }
 
+/* One CPU, and two VMs of equal weight that compute all the time; they have done so for a second. */
+static inline void sim_two_alike(struct sched_group **a, struct sched_group **b)
+{
+	sim_setup("bvt", 1);
+	*a = sim_vm(256);
+	*b = sim_vm(256);
+	sim_vcpu(*a, 0, 0);
+	sim_vcpu(*b, 0, 0);
+	sim_run(SECOND);
+	sim_mark();
+}
+
 static inline double sim_got(const struct sched_group *g)
 {
 	return (double)(sim_ran(g) - sim_before[g - sim_group]);

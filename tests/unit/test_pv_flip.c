@@ -46,12 +46,7 @@ static void told_when_noticed(void **state)
 
 	(void)state;
 	for (unsigned late = 0; late < 2; late++) {
-		gpa_t at = FRAMES + late * PAGE_SIZE;
-
-		compose(a, b->address, at, 100, 1);
-		post(b, ROOMS + late * PAGE_SIZE, SOCLE_RING_FLIP);
-		side_lag(&side[late]);
-		send(a, 100, at, SOCLE_RING_FLIP);
+		send_to_laggard(late);
 		wait_a_while();
 		assert_false(answered(a, TX, &r));
 		assert_false(answered(b, RX, &r));

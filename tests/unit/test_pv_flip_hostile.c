@@ -171,12 +171,7 @@ static void closing(void **state)
 
 	(void)state;
 	for (unsigned late = 0; late < 2; late++) {
-		gpa_t at = FRAMES + late * PAGE_SIZE;
-
-		compose(a, b->address, at, 100, 1);
-		post(b, ROOMS + late * PAGE_SIZE, SOCLE_RING_FLIP);
-		side_lag(&side[late]);
-		send(a, 100, at, SOCLE_RING_FLIP);
+		send_to_laggard(late);
 		/* Both want to close, and have to wait for the one that lags. */
 		assert_int_equal(pv_close(&a->bus, 0, TX), ERR_AGAIN);
 		assert_int_equal(pv_close(&b->bus, 0, RX), ERR_AGAIN);

@@ -44,12 +44,8 @@ static void others_have_their_share(void **state)
 static void with_a_task_of_its_own(void **state)
 {
 	(void)state;
-	sim_setup("bvt", 1);
-	struct sched_group *a = sim_vm(256), *b = sim_vm(256);
-	sim_vcpu(a, 0, 0);
-	sim_vcpu(b, 0, 0);
-	sim_run(SECOND);
-	sim_mark();
+	struct sched_group *a, *b;
+	sim_two_alike(&a, &b);
 	u64 start = shim_tsc;
 	flood(b, 4 * SECOND);
 	double wall = (double)(shim_tsc - start), of_a = (double)sim_got(a);

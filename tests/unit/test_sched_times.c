@@ -62,12 +62,8 @@ static void a_task_has_one_state_at_a_time(void **state)
 static void interrupts_are_paid_for_by_whom_they_are_for(void **state)
 {
 	(void)state;
-	sim_setup("bvt", 1);
-	struct sched_group *a = sim_vm(256), *b = sim_vm(256);
-	sim_vcpu(a, 0, 0);
-	sim_vcpu(b, 0, 0);
-	sim_run(SECOND);
-	sim_mark();
+	struct sched_group *a, *b;
+	sim_two_alike(&a, &b);
 	u64 start = shim_tsc, billed = b->billed;
 	for (unsigned i = 0; i < 10000; i++) {
 		sim_run(900000);

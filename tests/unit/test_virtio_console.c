@@ -28,7 +28,7 @@ static void output_of_any_size(void **state)
 	(void)state;
 	for (unsigned l = 0; l < 2; l++) {
 		create();
-		go(16, layout(l));
+		go(16, ring_features(l));
 		u32 sum = 0;
 		for (u32 n = 1; n <= 300; n++) {
 			u16 id;
@@ -63,7 +63,7 @@ static void output_in_parts(void **state)
 				u16 id;
 				u32 len;
 				create();
-				go(16, layout(l));
+				go(16, ring_features(l));
 				for (u32 i = 0; i < parts; i++) {
 					b[i] = (struct buffer){DATA + 0x1000 * i + 0xff0, each, false};
 					text_at(b[i].gpa, each, i * each);
@@ -89,7 +89,7 @@ static void a_flood(void **state)
 		u16 id;
 		u32 len;
 		create();
-		go(64, layout(l));
+		go(64, ring_features(l));
 		byte_ticks = 100;
 		text_at(DATA, 0x10000, 0);
 		for (u32 i = 0; i < 16; i++)
@@ -118,7 +118,7 @@ static void kicks_during_the_rest(void **state)
 {
 	(void)state;
 	create();
-	go(16, layout(0));
+	go(16, ring_features(0));
 	text_at(DATA, 0x1000, 0);
 	send(DATA, 0x1000);
 	kick(1);
@@ -141,7 +141,7 @@ static void input_comes_in(void **state)
 		create();
 		type(3); /* before there is a driver */
 		assert_int_equal(first_waiting, 0);
-		go(16, layout(l));
+		go(16, ring_features(l));
 		assert_int_equal(rooms, 1);
 		for (u32 n = 1; n <= 60; n++) {
 			u16 id;
@@ -178,7 +178,7 @@ static void input_loses_nothing(void **state)
 		u8 got[4096];
 		u32 n = 0, size = 1;
 		create();
-		go(8, layout(l));
+		go(8, ring_features(l));
 		while (n < 4000) {
 			u16 id;
 			u32 len;
@@ -212,7 +212,7 @@ static void input_tells_the_driver(void **state)
 	(void)state;
 	for (unsigned l = 0; l < 2; l++) {
 		create();
-		go(8, layout(l));
+		go(8, ring_features(l));
 		driver_want_event(&rx, 0);
 		for (u32 i = 0; i < 4; i++)
 			offer(DATA + 0x100 * i, 16);

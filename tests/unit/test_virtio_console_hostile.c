@@ -10,24 +10,17 @@ static void hostile_buffers(void **state)
 	    {{DATA, 16, true}, {DATA + 16, 16, true}},     {{DATA, 16, false}, {HOLE, 1, false}},
 	    {{DATA, 0xffffffff, false}, {DATA, 1, false}}, {{~0ull - 3, 8, false}, {DATA, 1, false}},
 	};
-	static const struct buffer bad_in[][2] = {
-	    {{DATA, 16, false}, {DATA + 16, 16, true}}, /* something to read */
-	    {{DATA, 16, false}, {DATA + 16, 16, false}},
-	    {{DATA, 0, true}, {DATA, 0, true}}, /* no place for a byte */
-	    {{ROM_BASE, 16, true}, {DATA, 16, true}},
-	    {{HOLE, 16, true}, {DATA, 16, true}},
-	};
 
 	(void)state;
 	for (unsigned l = 0; l < 2; l++)
-		for (unsigned i = 0; i < 2 * ARRAY_SIZE(bad_out); i++) {
+		for (unsigned i = 0; i < ARRAY_SIZE(bad_out) + ARRAY_SIZE(bad_to_write); i++) {
 			bool in = i >= ARRAY_SIZE(bad_out);
 			u16 id;
 			u32 len;
 			create();
-			go(16, layout(l));
+			go(16, ring_features(l));
 			if (in) {
-				driver_add(&rx, bad_in[i - ARRAY_SIZE(bad_out)], 2, true);
+				driver_add(&rx, bad_to_write[i - ARRAY_SIZE(bad_out)], 2, true);
 				doorbell(0);
 				assert_int_equal(status(), 15); /* nobody has looked at it */
 				type(5);
@@ -47,7 +40,7 @@ static void hostile_buffers(void **state)
 			assert_int_equal(nr_shown, 0);
 			assert_int_equal(board.messages, 1);
 			assert_int_equal(fake_timers_armed(), 0);
-			go(16, layout(l));
+			go(16, ring_features(l));
 			text_at(DATA, 16, 0);
 			send(DATA, 16);
 			kick(1);
@@ -69,7 +62,7 @@ static void a_buffer_in_very_many_parts(void **state)
 		const gpa_t table = 0x18000;
 		u32 n = 200, size = much ? 0x18000 : 100;
 		create();
-		go(256, layout(0));
+		go(256, ring_features(0));
 		text_at(HIGH_BASE, 200 * 100, 0);
 		for (u32 i = 0; i < n; i++)
 			desc_write(table + 16 * i, HIGH_BASE + 100 * (much ? 1 : i), size,
@@ -117,7 +110,7 @@ static void resets(void **state)
 		u16 id;
 		u32 len;
 		create();
-		go(16, layout(l));
+		go(16, ring_features(l));
 		text_at(DATA, 0x1000, 0);
 		/* While bytes leave. */
 		send(DATA, 300);
@@ -126,13 +119,13 @@ static void resets(void **state)
 		assert_int_equal(nr_shown, 128);
 		assert_int_equal(status(), 0);
 		/* Between two turns: what was begun is forgotten. */
-		go(16, layout(l));
+		go(16, ring_features(l));
 		nr_shown = 0;
 		send(DATA, 0x1000);
 		kick(1);
 		assert_int_equal(fake_timers_armed(), 1);
 		common_set(0x14, 1, 0);
-		go(16, layout(l));
+		go(16, ring_features(l));
 		fake_run_until(shim_tsc + 10000000);
 		check_shown(256);
 		nr_shown = 0;
@@ -157,7 +150,7 @@ static void other_moments(void **state)
 		u16 id;
 		u32 len;
 		create();
-		go(16, layout(l));
+		go(16, ring_features(l));
 		text_at(DATA, 0x1000, 0);
 		/* The bus is taken away and given back: it goes on where it was. */
 		send(DATA, 0x400);
@@ -189,7 +182,7 @@ static void indices_that_jump(void **state)
 	(void)state;
 	for (u16 q = 0; q < 2; q++) {
 		create();
-		go(16, layout(0));
+		go(16, ring_features(0));
 		set16((q ? &tx : &rx)->s.driver + 2, 17);
 		doorbell(q);
 		if (!q) {

@@ -12,8 +12,7 @@
 #include "virtio_board.h"
 
 #define QUEUE 0x8000ull
-#define DATA 0x20000ull
-#define RINGS (VIRTIO_F_VERSION_1 | VIRTIO_F_INDIRECT_DESC | VIRTIO_F_EVENT_IDX)
+#define DATA BOARD_DATA
 
 static struct virtio_rng *rng;
 static struct driver driver;
@@ -84,21 +83,9 @@ static void destroy(void)
 	assert_int_equal(shim_pages_in_use, 0);
 }
 
-static u64 layout(unsigned l)
-{
-	return RINGS | (l ? VIRTIO_F_RING_PACKED : 0);
-}
-
 static void go(u16 size, u64 features)
 {
-	driver_init(&driver, size, features, QUEUE);
-	assert_true(negotiate(features));
-	queue_place(0, &driver.s);
-	common_set(0x1c, 2, 1);
-	msix_on();
-	common_set(0x14, 1, 15);
-	assert_int_equal(status(), 15);
-	board.messages = 0;
+	board_go(&driver, size, features, QUEUE);
 }
 
 static void kick(void)
@@ -134,7 +121,7 @@ static void bytes_of_any_size(void **state)
 	(void)state;
 	for (unsigned l = 0; l < 2; l++) {
 		create();
-		go(16, layout(l));
+		go(16, ring_features(l));
 		u32 place = 0;
 		for (u32 n = 1; n <= 300; n++) {
 			u16 id;
@@ -170,7 +157,7 @@ static void any_framing(void **state)
 				u16 id;
 				u32 len;
 				create();
-				go(16, layout(l));
+				go(16, ring_features(l));
 				for (u32 i = 0; i < parts; i++)
 					b[i] = (struct buffer){DATA + 0x1000 * i + 0xff0, each, true};
 				driver_add(&driver, b, parts, true);
@@ -193,7 +180,7 @@ static void in_pieces(void **state)
 		u16 id;
 		u32 len, done = 0, turns = 0;
 		create();
-		go(64, layout(l));
+		go(64, ring_features(l));
 		for (u32 i = 0; i < 64; i++)
 			add(DATA + 0x100 * i, 256);
 		kick();
@@ -228,7 +215,7 @@ static void a_dry_processor(void **state)
 		u16 id;
 		u32 len;
 		create();
-		go(16, layout(l));
+		go(16, ring_features(l));
 		dry = 10;
 		add(DATA, 64);
 		kick();
@@ -263,7 +250,7 @@ static void a_broken_processor(void **state)
 		u16 id;
 		u32 len;
 		create();
-		go(16, layout(how));
+		go(16, ring_features(how));
 		add(DATA, 64);
 		if (how)
 			broken = ERR_NOTSUP;
@@ -280,8 +267,7 @@ static void a_broken_processor(void **state)
 		assert_non_null(strstr(shim_last_log, "board: rng: the processor gives no random numbers"));
 		assert_false(driver_used(&driver, &id, &len));
 		for (u32 i = 0; i < 3; i++) {
-			cfg_set(seen.msix + 2, 2, 0);
-			go(16, layout(how));
+			go(16, ring_features(how));
 			add(DATA, 64);
 			kick();
 			assert_int_equal(status(), 15 | VIRTIO_NEEDS_RESET);
@@ -290,8 +276,7 @@ static void a_broken_processor(void **state)
 		/* Better again. */
 		dry = 0;
 		broken = 0;
-		cfg_set(seen.msix + 2, 2, 0);
-		go(16, layout(how));
+		go(16, ring_features(how));
 		add(DATA, 8);
 		kick();
 		assert_true(driver_used(&driver, &id, &len));
@@ -320,24 +305,14 @@ static void no_source_no_device(void **state)
 
 static void hostile_buffers(void **state)
 {
-	static const struct buffer bad[][2] = {
-	    {{DATA, 16, false}, {DATA + 16, 16, true}}, /* something to read */
-	    {{DATA, 16, false}, {DATA + 16, 16, false}},
-	    {{DATA, 0, true}, {DATA + 16, 0, true}}, /* no place for a byte */
-	    {{ROM_BASE, 16, true}, {DATA, 16, true}},
-	    {{DATA, 16, true}, {HOLE, 1, true}},
-	    {{DATA, 0xffffffff, true}, {DATA, 1, true}},
-	    {{~0ull - 3, 8, true}, {DATA, 1, true}},
-	};
-
 	(void)state;
 	for (unsigned l = 0; l < 2; l++)
-		for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
+		for (unsigned i = 0; i < ARRAY_SIZE(bad_to_write); i++) {
 			u16 id;
 			u32 len;
 			create();
-			go(16, layout(l));
-			driver_add(&driver, bad[i], 2, true);
+			go(16, ring_features(l));
+			driver_add(&driver, bad_to_write[i], 2, true);
 			kick();
 			assert_int_equal(status(), 15 | VIRTIO_NEEDS_RESET);
 			assert_int_equal(board.messages, 1);
@@ -346,8 +321,7 @@ static void hostile_buffers(void **state)
 			doorbell(0);
 			assert_int_equal(board.messages, 1);
 			assert_int_equal(fake_timers_armed(), 0);
-			cfg_set(seen.msix + 2, 2, 0);
-			go(16, layout(l));
+			go(16, ring_features(l));
 			add(DATA, 16);
 			kick();
 			assert_true(driver_used(&driver, &id, &len));
@@ -362,7 +336,7 @@ static void hostile_moments(void **state)
 	(void)state;
 	for (unsigned l = 0; l < 2; l++) {
 		create();
-		go(64, layout(l));
+		go(64, ring_features(l));
 		for (u32 i = 0; i < 64; i++)
 			add(DATA + 0x100 * i, 256);
 		kick();
@@ -373,8 +347,7 @@ static void hostile_moments(void **state)
 		fake_run_until(shim_tsc + 10000000);
 		assert_int_equal(drawn, words);
 		assert_int_equal(fake_timers_armed(), 0);
-		cfg_set(seen.msix + 2, 2, 0);
-		go(64, layout(l));
+		go(64, ring_features(l));
 		for (u32 i = 0; i < 64; i++)
 			add(DATA + 0x100 * i, 256);
 		cfg_set(PCI_COMMAND, 2, 3); /* no master any more */
@@ -388,7 +361,7 @@ static void hostile_moments(void **state)
 		destroy();
 	}
 	create();
-	go(16, layout(0));
+	go(16, ring_features(0));
 	set16(driver.s.driver + 2, 17);
 	doorbell(0);
 	assert_int_equal(status(), 15 | VIRTIO_NEEDS_RESET);

@@ -26,7 +26,6 @@ enum { IN = 0, OUT = 1, FLUSH = 4, GET_ID = 8, LIFETIME = 10, DISCARD = 11, ZERO
 #define F_DISCARD BIT(13)
 #define F_ZEROES BIT(14)
 #define F_ALL (F_SIZE_MAX | F_SEG_MAX | F_BLK_SIZE | F_FLUSH | F_DISCARD | F_ZEROES)
-#define RINGS (VIRTIO_F_VERSION_1 | VIRTIO_F_INDIRECT_DESC | VIRTIO_F_EVENT_IDX)
 
 static struct virtio_blk *blk;
 static unsigned board_queues = 1; /* of the next */
@@ -90,20 +89,13 @@ static inline void destroy(void)
 
 static inline void go(u16 size, u64 features)
 {
-	driver_init(&driver, size, features, QUEUE);
-	assert_true(negotiate(features));
-	queue_place(0, &driver.s);
-	common_set(0x1c, 2, 1);
-	msix_on();
-	common_set(0x14, 1, 15);
-	assert_int_equal(status(), 15);
-	board.messages = 0;
+	board_go(&driver, size, features, QUEUE);
 }
 
 /* Of each layout. */
 static inline u64 layout(unsigned l)
 {
-	return RINGS | F_ALL | (l ? VIRTIO_F_RING_PACKED : 0);
+	return F_ALL | ring_features(l);
 }
 
 /* ---- requests ---- */

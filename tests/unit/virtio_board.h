@@ -16,6 +16,7 @@
 
 #define BOARD_GUEST ((struct guest *)&board)
 #define BOARD_REGIONS 16
+#define RINGS (VIRTIO_F_VERSION_1 | VIRTIO_F_INDIRECT_DESC | VIRTIO_F_EVENT_IDX)
 #ifndef BOARD_DEVFN
 #define BOARD_DEVFN PCI_DEVFN(4, 0)
 #endif
@@ -44,22 +45,7 @@ static inline int board_add(struct io_region *table, unsigned *n, const struct i
 	return 0;
 }
 
-static inline int board_remove(struct io_region *table, unsigned *n, u64 base, void *opaque)
-{
-	for (unsigned i = 0; i < *n; i++)
-		if (table[i].base == base && table[i].opaque == opaque) {
-			table[i] = table[--*n];
-			return 0;
-		}
-	MUST(!"a region to be removed is there");
-	return ERR_NOENT;
-}
-
-int io_register_port(struct guest *g, const struct io_region *r)
-{
-	MUST(g == BOARD_GUEST);
-	return board_add(board.port, &board.nr_ports, r);
-}
+#include "board_io.h"
 
 /* Of a device whose ports stay. */
 int io_set_port_string(struct guest *g, u64 base, void *opaque, io_string_fn fn)
@@ -71,24 +57,6 @@ int io_set_port_string(struct guest *g, u64 base, void *opaque, io_string_fn fn)
 			return 0;
 		}
 	return ERR_NOENT;
-}
-
-int io_register_mem(struct guest *g, const struct io_region *r)
-{
-	MUST(g == BOARD_GUEST);
-	return board_add(board.mem, &board.nr_mems, r);
-}
-
-int io_unregister_port(struct guest *g, u64 base, void *opaque)
-{
-	MUST(g == BOARD_GUEST);
-	return board_remove(board.port, &board.nr_ports, base, opaque);
-}
-
-int io_unregister_mem(struct guest *g, u64 base, void *opaque)
-{
-	MUST(g == BOARD_GUEST);
-	return board_remove(board.mem, &board.nr_mems, base, opaque);
 }
 
 void irq_set(struct irq_router *r, unsigned gsi, bool level)
@@ -318,4 +286,37 @@ static inline void msix_on(void)
 	cfg_set(seen.msix + 2, 2, 0x8000);
 	common_set(0x10, 2, 0);
 	common_set(0x1a, 2, 0);
+}
+
+/* ---- drivers that go by the rules, of one layout of rings or the other ---- */
+static inline u64 ring_features(unsigned l)
+{
+	return RINGS | (l ? VIRTIO_F_RING_PACKED : 0);
+}
+
+/* What a device that only writes has no use for: something to read, no place for a byte, no RAM, too much. */
+#define BOARD_DATA 0x20000ull
+static const struct buffer bad_to_write[][2] = {
+    {{BOARD_DATA, 16, false}, {BOARD_DATA + 16, 16, true}},
+    {{BOARD_DATA, 16, false}, {BOARD_DATA + 16, 16, false}},
+    {{BOARD_DATA, 0, true}, {BOARD_DATA + 16, 0, true}},
+    {{ROM_BASE, 16, true}, {BOARD_DATA, 16, true}},
+    {{HOLE, 16, true}, {BOARD_DATA, 16, true}},
+    {{BOARD_DATA, 16, true}, {HOLE, 1, true}},
+    {{BOARD_DATA, 0xffffffff, true}, {BOARD_DATA, 1, true}},
+    {{~0ull - 3, 8, true}, {BOARD_DATA, 1, true}},
+};
+
+/* A device of one queue, from its reset on. */
+static inline void board_go(struct driver *d, u16 size, u64 features, gpa_t queue)
+{
+	driver_init(d, size, features, queue);
+	cfg_set(seen.msix + 2, 2, 0);
+	MUST(negotiate(features));
+	queue_place(0, &d->s);
+	common_set(0x1c, 2, 1);
+	msix_on();
+	common_set(0x14, 1, 15);
+	MUST(status() == 15);
+	board.messages = 0;
 }

@@ -14,8 +14,7 @@
 
 #define QUEUE 0x8000ull   /* of input */
 #define QUEUE2 0x10000ull /* of output */
-#define DATA 0x20000ull
-#define RINGS (VIRTIO_F_VERSION_1 | VIRTIO_F_INDIRECT_DESC | VIRTIO_F_EVENT_IDX)
+#define DATA BOARD_DATA
 #define SHOWN_MAX (1u << 20)
 
 static struct virtio_console *console;
@@ -85,11 +84,6 @@ static inline void destroy(void)
 	board_fini();
 	assert_int_equal(fake_timers_armed(), 0);
 	assert_int_equal(shim_pages_in_use, 0);
-}
-
-static inline u64 layout(unsigned l)
-{
-	return RINGS | (l ? VIRTIO_F_RING_PACKED : 0);
 }
 
 static inline void go(u16 size, u64 features)

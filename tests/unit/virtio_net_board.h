@@ -37,7 +37,6 @@ enum { RX, TX, CONTROL };
 #define F_ALL                                                                                                \
 	(F_CSUM | F_GUEST_CSUM | F_MAC | F_GUEST_TSO4 | F_GUEST_TSO6 | F_HOST_TSO4 | F_HOST_TSO6 | F_MRG |   \
 	 F_STATUS | F_CTRL | F_CTRL_RX)
-#define RINGS (VIRTIO_F_VERSION_1 | VIRTIO_F_INDIRECT_DESC | VIRTIO_F_EVENT_IDX)
 #define HEADER 12u
 
 struct header {
@@ -194,7 +193,7 @@ static inline void go(u64 features)
 
 static inline u64 layout(unsigned l)
 {
-	return RINGS | F_ALL | (l ? VIRTIO_F_RING_PACKED : 0);
+	return F_ALL | ring_features(l);
 }
 
 /* ---- transmit ---- */

@@ -10,6 +10,7 @@
 #include "ept.h"
 #include "gmem.h"
 #include "host.h"
+#include "must.h"
 #include "shim.h"
 #include "virtq.h"
 
@@ -24,14 +25,6 @@
 
 static struct ept guest_ept;
 static struct gmem guest_ram;
-
-#define MUST(cond)                                                                                           \
-	do {                                                                                                 \
-		if (!(cond)) {                                                                               \
-			fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #cond);                           \
-			abort();                                                                             \
-		}                                                                                            \
-	} while (0)
 
 static inline void ram_create(void)
 {
