@@ -34,12 +34,13 @@ class Shell:
         return text
 
     def ask(self, command, timeout=60):
-        """What a command printed. Its echo ends at the quote that its answer does not have."""
+        """What a command printed. Its echo ends at the quote that its answer does not have; there is a second echo, behind a
+        prompt, where the terminal took the line before the shell looked."""
         self.count += 1
         self.console.send("%s; echo 'end'%d\r" % (command, self.count))
         self.console.expect(r"'end'%d\r?\n" % self.count, timeout)
         text = self.console.expect(r"end%d\r?\n" % self.count, timeout)
-        return clean(text.encode()).rpartition("end")[0]
+        return clean(text.encode()).rpartition("end")[0].rpartition("'end'%d\n" % self.count)[2]
 
     def power_off(self):
         self.console.send("poweroff\r")
