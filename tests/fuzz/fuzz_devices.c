@@ -19,20 +19,20 @@ static u64 port_of(unsigned where)
 	unsigned total = 0;
 	if (where & 0x8000)
 		return where & 0x7fff; /* any port, most are nobody's */
-	for (unsigned i = 0; i < board.nr_ports; i++)
-		total += (unsigned)board.port[i].length;
+	for (unsigned i = 0; i < board_io.nr_ports; i++)
+		total += (unsigned)board_io.port[i].length;
 	where %= total;
-	for (unsigned i = 0; i < board.nr_ports; i++) {
-		if (where < board.port[i].length)
-			return board.port[i].base + where;
-		where -= (unsigned)board.port[i].length;
+	for (unsigned i = 0; i < board_io.nr_ports; i++) {
+		if (where < board_io.port[i].length)
+			return board_io.port[i].base + where;
+		where -= (unsigned)board_io.port[i].length;
 	}
 	abort();
 }
 
 static u64 mem_of(unsigned where)
 {
-	const struct io_region *r = &board.mem[(where >> 12) % board.nr_mems];
+	const struct io_region *r = &board_io.mem[(where >> 12) % board_io.nr_mems];
 	return r->base + (where & 0xfff) % r->length;
 }
 
@@ -106,7 +106,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (; size >= STEP; data += STEP, size -= STEP)
 		step(pc, data);
 	pc_destroy(pc);
-	MUST(board.heap_blocks == 0 && board.nr_ports + board.nr_mems == 0);
+	MUST(board.heap_blocks == 0 && board_io.nr_ports + board_io.nr_mems == 0);
 	MUST(fake_timers_armed() == 0);
 	return 0;
 }

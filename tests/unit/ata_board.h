@@ -132,7 +132,7 @@ static inline void outb(u64 port, u8 value)
 static inline void string_io(unsigned size, bool in, u8 *buf, u32 count)
 {
 	const struct io_region *r = board_find(true, CMD);
-	io_string_fn fn = board.string[r - board.port];
+	io_string_fn fn = board.string[r - board_io.port];
 
 	for (u32 n; count; count -= n, buf += n * size) {
 		n = fn(r->opaque, 0, size, in, buf, count);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "block.h"
+#include "board_io.h"
 #include "fake_timer.h"
 #include "gmem.h"
 #include "guest.h"
@@ -17,12 +18,8 @@
 #include "must.h"
 #include "pc.h"
 
-#define BOARD_REGIONS 64
 static struct {
-	struct io_region port[BOARD_REGIONS], mem[BOARD_REGIONS];
-	unsigned nr_ports, nr_mems;
-	int fail_register; /* >= 0: the registration after that many fails */
-	int fail_heap;     /* >= 0: the allocation after that many fails */
+	int fail_heap; /* >= 0: the allocation after that many fails */
 	long heap_blocks;
 	struct apic_sinks sinks;
 	bool extint;
@@ -41,12 +38,11 @@ static struct {
 	enum disk_model models[PC_MAX_DISKS];
 } board;
 
-#define BOARD_GUEST ((struct guest *)&board)
-
 static inline void board_init(void)
 {
 	memset(&board, 0, sizeof(board));
-	board.fail_register = board.fail_heap = -1;
+	board_io_init();
+	board.fail_heap = -1;
 	board.hidden = ~0ULL;
 }
 
@@ -65,21 +61,6 @@ void heap_free(void *p)
 	free(p);
 }
 
-static inline int board_add(struct io_region *table, unsigned *n, const struct io_region *r)
-{
-	if (board.fail_register == 0)
-		return ERR_NOMEM;
-	board.fail_register -= board.fail_register > 0;
-	MUST(*n < BOARD_REGIONS && r->length && r->name && r->read && r->write && r->opaque);
-	MUST(r->width == 1 || r->width == 2 || r->width == 4 || r->width == 8);
-	for (unsigned i = 0; i < *n; i++)
-		MUST(r->base + r->length <= table[i].base || table[i].base + table[i].length <= r->base);
-	table[(*n)++] = *r;
-	return 0;
-}
-
-#include "board_io.h"
-
 int io_set_port_string(struct guest *g, u64 base, void *opaque, io_string_fn fn)
 {
 	MUST(g == BOARD_GUEST && base && opaque && fn);
@@ -88,8 +69,8 @@ int io_set_port_string(struct guest *g, u64 base, void *opaque, io_string_fn fn)
 
 static inline const struct io_region *board_find(bool mem, u64 address)
 {
-	const struct io_region *table = mem ? board.mem : board.port;
-	for (unsigned i = 0; i < (mem ? board.nr_mems : board.nr_ports); i++)
+	const struct io_region *table = mem ? board_io.mem : board_io.port;
+	for (unsigned i = 0; i < (mem ? board_io.nr_mems : board_io.nr_ports); i++)
 		if (address - table[i].base < table[i].length)
 			return &table[i];
 	return NULL;
@@ -305,9 +286,9 @@ static inline void board_is_documented(void)
 	MUST(f);
 	text[fread(text, 1, sizeof(text) - 1, f)] = 0;
 	fclose(f);
-	for (unsigned i = 0; i < board.nr_ports + board.nr_mems; i++) {
-		bool mem = i >= board.nr_ports;
-		const struct io_region *r = mem ? &board.mem[i - board.nr_ports] : &board.port[i];
+	for (unsigned i = 0; i < board_io.nr_ports + board_io.nr_mems; i++) {
+		bool mem = i >= board_io.nr_ports;
+		const struct io_region *r = mem ? &board_io.mem[i - board_io.nr_ports] : &board_io.port[i];
 		unsigned long first = r->base, last = r->base + r->length - 1;
 		char row[64];
 		if (mem)

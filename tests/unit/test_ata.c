@@ -130,8 +130,8 @@ static void test_items(void **state)
 	/* A run of another direction or at another register moves nothing. */
 	const struct io_region *r = board_find(true, CMD);
 	ask(0x20, 9, 1);
-	assert_int_equal(board.string[r - board.port](r->opaque, 0, 2, false, buf, 4), 0);
-	assert_int_equal(board.string[r - board.port](r->opaque, 2, 1, true, buf, 4), 0);
+	assert_int_equal(board.string[r - board_io.port](r->opaque, 0, 2, false, buf, 4), 0);
+	assert_int_equal(board.string[r - board_io.port](r->opaque, 2, 1, true, buf, 4), 0);
 	destroy();
 }
 

@@ -37,7 +37,7 @@ static int teardown(void **state)
 	(void)state;
 	pc_destroy(pc);
 	assert_int_equal(board.heap_blocks, 0);
-	assert_int_equal(board.nr_ports + board.nr_mems, 0);
+	assert_int_equal(board_io.nr_ports + board_io.nr_mems, 0);
 	assert_int_equal(fake_timers_armed(), 0);
 	return 0;
 }
@@ -71,7 +71,7 @@ static void test_map(void **state)
 		assert_int_equal(board_find(true, 0xff00ffff) != NULL, test);
 		assert_null(board_find(true, 0xff010000));
 		assert_null(board_find(true, 0xfee00000)); /* the local APIC is vcpu's */
-		assert_int_equal(board.nr_mems, 2 + test);
+		assert_int_equal(board_io.nr_mems, 2 + test);
 	}
 }
 
@@ -84,16 +84,16 @@ static void test_map_is_documented(void **state)
 static void test_create_fails_clean(void **state)
 {
 	(void)state;
-	unsigned regions = board.nr_ports + board.nr_mems;
+	unsigned regions = board_io.nr_ports + board_io.nr_mems;
 	pc_destroy(pc);
 	for (unsigned i = 0; i < regions; i++) {
 		board_init();
-		board.fail_register = (int)i;
+		board_io.fail = (int)i;
 		shim_last_log[0] = 0;
 		assert_null(board_create(true));
 		assert_non_null(strstr(shim_last_log, "board: no place for device region"));
 		assert_int_equal(board.heap_blocks, 0);
-		assert_int_equal(board.nr_ports + board.nr_mems, 0);
+		assert_int_equal(board_io.nr_ports + board_io.nr_mems, 0);
 		assert_int_equal(fake_timers_armed(), 0);
 		assert_null(board.sinks.eoi);
 	}
@@ -104,7 +104,7 @@ static void test_create_fails_clean(void **state)
 		assert_null(board_create(true));
 		assert_non_null(strstr(shim_last_log, "board: no memory"));
 		assert_int_equal(board.heap_blocks, 0);
-		assert_int_equal(board.nr_ports + board.nr_mems, 0);
+		assert_int_equal(board_io.nr_ports + board_io.nr_mems, 0);
 	}
 	setup(state);
 }
@@ -158,7 +158,7 @@ static void test_disks(void **state)
 		board.fail_heap = i % (PC_MAX_DISKS + 1);
 		assert_null(board_create(false));
 		assert_int_equal(board.heap_blocks, 0);
-		assert_int_equal(board.nr_ports + board.nr_mems, 0);
+		assert_int_equal(board_io.nr_ports + board_io.nr_mems, 0);
 		assert_int_equal(fake_timers_armed(), 0);
 		board.fail_heap = -1;
 		pc = board_create(false);
@@ -190,7 +190,7 @@ static void test_rng(void **state)
 	assert_null(board_create(false));
 	assert_non_null(strstr(shim_last_log, "board: rng: no memory"));
 	assert_int_equal(board.heap_blocks, 0);
-	assert_int_equal(board.nr_ports + board.nr_mems, 0);
+	assert_int_equal(board_io.nr_ports + board_io.nr_mems, 0);
 	setup(state);
 }
 

@@ -25,16 +25,16 @@ static void fails_clean(void)
 		board.fail_heap = i;
 		assert_null(board_create(false));
 		assert_int_equal(board.heap_blocks, 0);
-		assert_int_equal(board.nr_ports + board.nr_mems, 0);
+		assert_int_equal(board_io.nr_ports + board_io.nr_mems, 0);
 	}
 	board.fail_heap = -1;
 	for (int i = 0; i < 4; i++) { /* its ports */
-		board.fail_register = 17 + i;
+		board_io.fail = 17 + i;
 		assert_null(board_create(false));
 		assert_int_equal(board.heap_blocks, 0);
-		assert_int_equal(board.nr_ports + board.nr_mems, 0);
+		assert_int_equal(board_io.nr_ports + board_io.nr_mems, 0);
 	}
-	board.fail_register = -1;
+	board_io.fail = -1;
 }
 
 /* Disks of several kinds: the IDE controller is there for its own, in their order, and the others keep their
@@ -90,7 +90,7 @@ static void test_ata_disks(void **state)
 	assert_int_equal(inb(0x1f7), 0xff);
 	pc_destroy(pc);
 	assert_int_equal(board.heap_blocks, 0);
-	assert_int_equal(board.nr_ports + board.nr_mems, 0);
+	assert_int_equal(board_io.nr_ports + board_io.nr_mems, 0);
 	assert_int_equal(fake_timers_armed(), 0);
 }
 

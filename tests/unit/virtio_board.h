@@ -4,6 +4,7 @@
  * a program includes it. */
 #pragma once
 
+#include "board_io.h"
 #include "devices/irq.h"
 #include "devices/pci.h"
 #include "devices/pm.h"
@@ -14,19 +15,15 @@
 #include "lapic.h"
 #include "virtq_driver.h"
 
-#define BOARD_GUEST ((struct guest *)&board)
-#define BOARD_REGIONS 16
 #define RINGS (VIRTIO_F_VERSION_1 | VIRTIO_F_INDIRECT_DESC | VIRTIO_F_EVENT_IDX)
 #ifndef BOARD_DEVFN
 #define BOARD_DEVFN PCI_DEVFN(4, 0)
 #endif
 
 static struct {
-	struct io_region port[BOARD_REGIONS], mem[BOARD_REGIONS];
 	io_string_fn string[BOARD_REGIONS]; /* of the port of the same number */
-	unsigned nr_ports, nr_mems;
-	u32 wires, edges;  /* edges: wires that have risen */
-	unsigned messages; /* MSIs, and the last one */
+	u32 wires, edges;                   /* edges: wires that have risen */
+	unsigned messages;                  /* MSIs, and the last one */
 	void (*on_message)(void);
 	u64 address;
 	u32 data;
@@ -35,24 +32,12 @@ static struct {
 	struct pm pm;
 } board;
 
-static inline int board_add(struct io_region *table, unsigned *n, const struct io_region *r)
-{
-	MUST(*n < BOARD_REGIONS && r->read && r->write && r->opaque);
-	for (unsigned i = 0; i < *n; i++)
-		if (r->base < table[i].base + table[i].length && table[i].base < r->base + r->length)
-			return ERR_EXIST;
-	table[(*n)++] = *r;
-	return 0;
-}
-
-#include "board_io.h"
-
 /* Of a device whose ports stay. */
 int io_set_port_string(struct guest *g, u64 base, void *opaque, io_string_fn fn)
 {
 	MUST(g == BOARD_GUEST);
-	for (unsigned i = 0; i < board.nr_ports; i++)
-		if (board.port[i].base == base && board.port[i].opaque == opaque) {
+	for (unsigned i = 0; i < board_io.nr_ports; i++)
+		if (board_io.port[i].base == base && board_io.port[i].opaque == opaque) {
 			board.string[i] = fn;
 			return 0;
 		}
@@ -104,8 +89,8 @@ const char *guest_name(const struct guest *g)
 /* ---- accesses as vcpu/io.c does them: wider than the device takes, in pieces ---- */
 static inline const struct io_region *board_find(bool port, u64 address)
 {
-	const struct io_region *table = port ? board.port : board.mem;
-	for (unsigned i = 0; i < (port ? board.nr_ports : board.nr_mems); i++)
+	const struct io_region *table = port ? board_io.port : board_io.mem;
+	for (unsigned i = 0; i < (port ? board_io.nr_ports : board_io.nr_mems); i++)
 		if (address - table[i].base < table[i].length)
 			return &table[i];
 	return NULL;
@@ -202,6 +187,7 @@ static inline void look_around(void)
 static inline void board_init(void)
 {
 	memset(&board, 0, sizeof(board));
+	board_io_init();
 	ram_create();
 	pci_init(&board.bus, BOARD_GUEST, &board.router, &board.pm);
 }
@@ -218,7 +204,7 @@ static inline void board_fini(void)
 {
 	pci_fini(&board.bus);
 	ram_destroy();
-	MUST(board.nr_ports + board.nr_mems == 0 && board.wires == 0);
+	MUST(board_io.nr_ports + board_io.nr_mems == 0 && board.wires == 0);
 }
 
 static inline u32 common(unsigned offset, unsigned size)
