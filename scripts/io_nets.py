@@ -33,6 +33,7 @@ NET_WAYS = [
     NetWay("virtio, split, bare guest", "bare", "split", mode="virtio"),
     NetWay("virtio, packed, bare guest", "bare", "packed", mode="packed"),
     NetWay("Socle ring, bare guest", "bare", "socle", mode="socle", long=False),
+    NetWay("82540EM, bare guest", "bare", "e1000", mode="e1000", long=False),
 ]
 
 

@@ -51,7 +51,7 @@ struct __attribute__((packed)) report {
 	struct meters m;
 };
 
-static const struct net_driver *const drivers[] = {&net_virtio, &net_packed, &net_socle};
+static const struct net_driver *const drivers[] = {&net_virtio, &net_packed, &net_socle, &net_e1000};
 /* ---- the work ---- */
 static void bulk_send(u32 count, u32 size, u32 burst)
 {

@@ -25,4 +25,4 @@ struct net_driver {
 	void (*release)(void);
 };
 
-extern const struct net_driver net_virtio, net_packed, net_socle;
+extern const struct net_driver net_virtio, net_packed, net_socle, net_e1000;
