@@ -72,7 +72,7 @@ def linux_points(quick):
     """(operation, size, how many) as frames.c takes them."""
     sizes, n = ((64, 1500), 400) if quick else (SIZES, 2000)
     return [("bulk", s, n) for s in sizes] + [("rr", s, n // 4) for s in (sizes[:1] if quick else sizes)] + \
-           [("tcp", 65536, n // 8)]
+           [("tcp", 65536, n // 4)]
 
 
 def bare_words(way, quick):
