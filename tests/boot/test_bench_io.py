@@ -3,9 +3,12 @@
 import csv
 import dataclasses
 import html.parser
+import importlib.machinery
+import importlib.util
 import json
 import os
 import sys
+import types
 
 from conftest import TOP
 
@@ -66,6 +69,19 @@ def test_every_point_has_enough_requests():
     some = WAY["virtio, split"]
     assert len(points(some, False)) == len(set(points(some, False))) == 24 and set(points(some, True)) <= set(points(some, False))
     assert {p[1:] for p in points(WAY["ATA PIO, word by word, bare guest"], False)} == {(512, 1), (4096, 1)}
+
+
+def test_bare_guests_with_disks():
+    """All of them are in one configuration: each has a name and a disk of its own, and they fit into the machine's 1 GiB."""
+    loader = importlib.machinery.SourceFileLoader("bench_io", os.path.join(TOP, "scripts/bench-io"))
+    bench_io = importlib.util.module_from_spec(importlib.util.spec_from_loader("bench_io", loader))
+    loader.exec_module(bench_io)
+    ways = [way for way in WAYS if way.guest == "bare"]
+    for quick in (False, True):
+        vms = list(bench_io.bare_vms(ways, types.SimpleNamespace(quick=quick)))
+        assert len({name for _way, name, _section, _disks in vms}) == len({path for vm in vms for path in vm[3]}) == len(vms)
+        assert sum(24 + bench_io.DISK_MIB for vm in vms) < 900 and all("memory = 24\n" in vm[2] for vm in vms)
+        assert {vm[0] for vm in vms} == set(ways)
 
 
 SIDE = "FRAMES %s %s size %d count 100 ticks 900000 exits %d guest 20000 hypervisor %d billed 1000 interrupts 5 hlt 2 " \
