@@ -12,6 +12,13 @@ void gmem_lend(struct gmem *m)
 	spin_unlock(&m->ept->lock);
 }
 
+void gmem_hold(struct gmem *m, bool hold)
+{
+	spin_lock(&m->ept->lock);
+	m->held = hold;
+	spin_unlock(&m->ept->lock);
+}
+
 static void lock_both(struct ept *a, struct ept *b)
 {
 	spin_lock(a < b ? &a->lock : &b->lock);
@@ -34,7 +41,7 @@ static int find(const struct gmem_page *p, u64 **entry)
 	struct epte_walk w = epte_walk(e, p->gpa);
 	hpa_t frame = (w.value & EPTE_ADDR) + (p->gpa & (level_size(w.level) - 1));
 
-	if (p->mem->lent || !epte_is_leaf(w.value) || (w.value & EPTE_RWX) != EPTE_RWX ||
+	if (p->mem->lent || p->mem->held || !epte_is_leaf(w.value) || (w.value & EPTE_RWX) != EPTE_RWX ||
 	    phys_to_virt(frame) != (void *)p->host)
 		return ERR_AGAIN;
 	*entry = w.level == 1 ? w.entry : epte_reach(e, p->gpa, 1);

@@ -29,6 +29,7 @@ struct gmem {
 	u64 pinned_pages;    /* atomic; a page that is pinned twice counts twice */
 	u64 pinned_limit;
 	bool lent;                  /* see gmem_lend() */
+	bool held;                  /* see gmem_hold() */
 	u32 pins[GMEM_PIN_BUCKETS]; /* atomic; of the frames that share a bucket, see gmem_pin.c */
 };
 
@@ -187,10 +188,12 @@ struct gmem_page {
  * both pages are still pinned, with their new frames (their host pointers change). Whatever pointers into
  * them other CPUs got without a pin are those of vCPUs, and the translations that CPUs have cached stay in
  * use, until guest_flush_seen() of either VM has reached flush_gen as it is afterwards: until then the old
- * owner may still write. Contents are as they were. ERR_AGAIN: one of them is pinned by others, too, or lent,
- * or not there as it was; ERR_NOMEM: for a table where a large page has to be split. Then nothing has
+ * owner may still write. Contents are as they were. ERR_AGAIN: one of them is pinned by others, too, lent or
+ * held, or not there as it was; ERR_NOMEM: for a table where a large page has to be split. Then nothing has
  * changed. */
 int gmem_exchange(struct gmem_page *a, struct gmem_page *b);
+/* While it is held no page of a VM changes places: ERR_AGAIN, for somebody who counts. */
+void gmem_hold(struct gmem *m, bool hold);
 
 /* Zeroes one page ahead of need, about 600 instructions; for a CPU that has nothing else to do.
  * False when enough are waiting or memory is short. They count as allocated until they are used. */

@@ -138,10 +138,21 @@ static void quiet_check(void)
 
 /* ---- the VMs ---- */
 
+/* On other CPUs VMs may be exchanging pages. */
+static void hold_all(bool hold)
+{
+	list_for_each(n, &vm_host.vms)
+	{
+		struct vm *vm = list_entry(n, struct vm, node);
+		gmem_hold(&vm->guest.mem, hold);
+	}
+}
+
 static void list_check(void)
 {
 	u32 last = 0;
 	unsigned running = 0;
+	hold_all(true);
 	list_for_each(n, &vm_host.vms)
 	{
 		struct vm *vm = list_entry(n, struct vm, node);
@@ -153,6 +164,7 @@ static void list_check(void)
 		if (vm->state == VM_STOPPED && vm->guest.nr_running)
 			complain(vm, "it has stopped, its vCPUs have not", vm->guest.nr_running, 0);
 	}
+	hold_all(false);
 	if (running != vm_host.nr_alive)
 		complain(NULL, "running VMs, counted and noted", running, vm_host.nr_alive);
 }

@@ -49,9 +49,10 @@
  * VM has as much memory as before. Without SOCLE_RING_FLIPPED the frame was copied, as always: because only
  * one of them asked, the frame went to several receivers, one of the pages is in flight for something else,
  * too (posted twice, a ring, the page of events), the guest may not write it, or one of the VMs uses what
- * cannot be combined with it (a virtio queue, an IDE disk, an 82540EM, SOCLE_CALL_CLOCK_VM). As with every
- * request, a page belongs to Socle until the response: what a guest writes there by then may be lost, or go
- * to the other; and Socle may have zeroed a page that was posted to be flipped.
+ * cannot be combined with it (a virtio queue, an IDE disk, an 82540EM, SOCLE_CALL_CLOCK_VM), or Socle is
+ * counting pages just then. As with every request, a page belongs to Socle until the response: what a guest
+ * writes there by then may be lost, or go to the other; and Socle may have zeroed a page that was posted to
+ * be flipped.
  *
  * A guest finds its devices with SOCLE_CALL_DEVICE_QUERY, shows Socle a ring with SOCLE_CALL_RING_OPEN,
  * notifies Socle with SOCLE_CALL_RING_DOORBELL, and is notified by an event (event.h): SOCLE_FEATURE_RING of

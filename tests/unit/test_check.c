@@ -109,9 +109,17 @@ void page_for_each_free(void (*fn)(void *opaque, hpa_t pa, unsigned order), void
 		fn(opaque, (FREE_FROM + 256 + 64 + 5) << PAGE_SHIFT, 0);
 }
 
+void gmem_hold(struct gmem *m, bool hold)
+{
+	assert_int_not_equal(m->held, hold);
+	m->held = hold;
+}
+
+/* While pages are counted, none changes places with one that has been or will be. */
 void ept_for_each(const struct ept *e, void (*fn)(void *opaque, gpa_t gpa, const struct ept_leaf *),
 		  void *opaque)
 {
+	list_for_each(n, &vm_host.vms) assert_true(list_entry(n, struct vm, node)->guest.mem.held);
 	for (unsigned i = 0; i < 2; i++)
 		fn(opaque, (gpa_t)i << PAGE_SHIFT, &leaves[e == &vm_a.guest.ept ? 0 : 1][i]);
 }

@@ -152,6 +152,9 @@ static void same_memory(void **state)
 	assert_int_equal(gmem_pin(&a->mem, &tlb, ROOMS, PAGE_SIZE, true, &host), 0);
 	q.host = host;
 	if (gmem_pin_count(&a->mem, p.host) != gmem_pin_count(&a->mem, q.host)) {
+		gmem_hold(&a->mem, true);
+		assert_int_equal(gmem_exchange(&p, &q), ERR_AGAIN);
+		gmem_hold(&a->mem, false);
 		assert_int_equal(gmem_exchange(&p, &q), 0);
 		page_is(a, FRAMES, 0, 2);
 		page_is(a, ROOMS, 0, 1);
