@@ -59,7 +59,7 @@ static void select_polling(void)
 	if (n < wanted)
 		log_error("poll: %u CPUs to poll, but the machine has %u: expected at most %u; %u poll",
 			  wanted, cpu_count(), cpu_count() - 1, n);
-	else if (n)
+	if (n)
 		log_info("CPU %u%s poll%s rings and run%s no guests", cpu_count() - n,
 			 n > 1 ? " and higher" : "", n > 1 ? "" : "s", n > 1 ? "" : "s");
 }

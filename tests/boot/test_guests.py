@@ -55,14 +55,16 @@ def test_smp_guest(boot, guest, cpus):
 
 def test_rings_are_polled(boot, guest):
     """A second CPU looks at the rings (M84): data, order and errors are the same, for a guest that sleeps until an
-    event; and one that looks at its ring as well reads without an exit."""
+    event; and one that looks at its ring as well reads without an exit. More CPUs are asked for than there are: one is
+    left to the guests, and a line says so."""
     kernel = [line if "disk" not in line else line + ", polled" for line in KEYS["pvring"].split("\n")]
-    m = boot("[socle]\npoll = 1\n[vm pvring]\nmemory = 64\nkernel = pvring.elf\ntestdev = yes\n" + "\n".join(kernel) +
+    m = boot("[socle]\npoll = 3\n[vm pvring]\nmemory = 64\nkernel = pvring.elf\ntestdev = yes\n" + "\n".join(kernel) +
              "cmdline = %s read write segments ids barrier bad-requests teardown\n" % BOCHS +
              "[vm disk]\nmemory = 64\nkernel = disk.elf\ntestdev = yes\ndisk1 = null:8M, socle, polled\n"
              "cmdline = mode=polled op=read,write size=4096 depth=1,8 n=1000\n",
              {"pvring.elf": guest("pvring"), "disk.elf": guest("bench-disk"), **FILES["pvring"]}, cpus=2)
     assert m.lines("CPU 1 polls rings and runs no guests"), m
+    assert m.lines("error: poll: 3 CPUs to poll, but the machine has 2: expected at most 1; 1 poll"), m
     assert re.search(r"7 passed, 0 failed, 0 skipped", m.socle), m
     lines = re.findall(r"DISK mode=polled op=(?:read|write) size=4096 depth=[18] ops=1000 .*exits=\d+(.*)", m.socle)
     assert len(lines) == 4, m
