@@ -55,5 +55,7 @@ void net_hostile_test(void);
 /* flip.c */
 void flip_test(void);
 void flip_cost_test(void);
+/* pair.c */
+void pair_test(void);
 /* cost.c */
 void cost_test(void);

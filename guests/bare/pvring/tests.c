@@ -343,6 +343,7 @@ const struct test guest_tests[] = {
     {"net", net_test, 0},
     {"flip", flip_test, 0},
     {"flip-cost", flip_cost_test, 0},
+    {"pair", pair_test, ON_DEMAND},
     {"net-hostile", net_hostile_test, 0},
     {"cost", cost_test, 0},
 };
