@@ -5,22 +5,18 @@
 
 #define BROADCAST_BYTE 0xff
 
-/* With the queue's lock held, as all that has a struct rx_chain in it. The i-th buffer that is not in use;
- * NULL: there is none, or the queue is broken. */
-static struct rx_chain *buffer(struct net_pair *p, u32 i)
+/* With the queue's lock held, as all that has a struct rx_chain in it. A buffer behind those that are ready,
+ * from the queue; its segments have a place. NULL: there is none, or the queue is broken. */
+static inline struct rx_chain *take_buffer(struct net_pair *p, struct rx_chain *r)
 {
 	struct virtq *vq = &p->rx->vq;
-	struct rx_chain *r = &p->ready[(p->ready_head + i) % READY_CHAINS];
 	struct virtq_chain *c = &r->chain;
 
-	if (p->ready_head + i != p->ready_tail)
-		return r;
-	c->segments = i == READY_CHAINS ? NULL : pool_room(&p->rx_pool);
 	c->room = CHAIN_PIECES;
-	if (!c->segments || virtq_pop(vq, c) <= 0)
+	if (virtq_pop(vq, c) <= 0)
 		return NULL;
 	/* 5.1.6.3.1: no buffer is too short for the header. */
-	if (c->too_long || c->write_bytes < NET_HEADER_BYTES) {
+	if (unlikely(c->too_long || c->write_bytes < NET_HEADER_BYTES)) {
 		vq->broken = true;
 		return NULL;
 	}
@@ -29,6 +25,27 @@ static struct rx_chain *buffer(struct net_pair *p, u32 i)
 	r->pieces_end = p->rx_pool.tail;
 	p->ready_tail++;
 	return r;
+}
+
+/* The i-th buffer that is not in use; NULL: as above. */
+static struct rx_chain *buffer(struct net_pair *p, u32 i)
+{
+	struct rx_chain *r = &p->ready[(p->ready_head + i) % READY_CHAINS];
+
+	if (p->ready_head + i != p->ready_tail)
+		return r;
+	r->chain.segments = i == READY_CHAINS ? NULL : pool_room(&p->rx_pool);
+	return r->chain.segments ? take_buffer(p, r) : NULL;
+}
+
+/* The same of the first one; as a rule none is ready, and the beginnings of all that there is are free. */
+static inline struct rx_chain *first_buffer(struct net_pair *p)
+{
+	if (unlikely(p->ready_head != p->ready_tail))
+		return buffer(p, 0);
+	p->ready_head = p->ready_tail = p->rx_pool.head = p->rx_pool.tail = 0;
+	p->ready->chain.segments = p->rx_pool.piece;
+	return take_buffer(p, p->ready);
 }
 
 /* Bytes of a buffer, without the first skip ones, behind nr pieces; returns how many pieces there are then.
@@ -49,7 +66,7 @@ static unsigned add_pieces(const struct virtq_chain *c, u32 skip, struct piece *
 /* A buffer that is one piece, and takes it all. */
 static inline bool gather_one(struct net_pair *p, u32 length, struct piece *pieces)
 {
-	const struct rx_chain *r = buffer(p, 0);
+	const struct rx_chain *r = first_buffer(p);
 
 	if (unlikely(!r || r->chain.nr_write != 1 || r->chain.write_bytes < NET_HEADER_BYTES + length))
 		return false;

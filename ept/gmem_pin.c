@@ -39,12 +39,10 @@ static inline void *pin_known(struct gmem *m, const struct gmem_tlb *t, gpa_t gp
 	return NULL;
 }
 
-/* What is written to once may be everywhere in its page, of whatever size: a slot has whole ones. */
 static void note_writable(struct gmem_tlb *t, gpa_t gpa)
 {
 	t->writable |= (u32)BIT((gpa >> PAGE_SHIFT) % GMEM_TLB_ENTRIES);
-	if ((gpa ^ t->large[gpa / GMEM_LARGE % GMEM_TLB_LARGE].page) < GMEM_LARGE)
-		t->writable |= GMEM_TLB_LARGE_BIT(gpa);
+	gmem_tlb_writable(t, gpa);
 }
 
 /* The page's place in the quota is taken. */

@@ -123,6 +123,14 @@ static inline size_t gmem_tlb_span(struct gmem *m, struct gmem_tlb *t, gpa_t gpa
 	return *host ? part : 0;
 }
 
+/* The guest may write itself at gpa, where something was just found: so it may everywhere in that page, if it
+ * is a large one, for a slot has whole ones. */
+static inline void gmem_tlb_writable(struct gmem_tlb *t, gpa_t gpa)
+{
+	if ((gpa ^ t->large[gpa / GMEM_LARGE % GMEM_TLB_LARGE].page) < GMEM_LARGE)
+		t->writable |= GMEM_TLB_LARGE_BIT(gpa);
+}
+
 /* ---- pages in flight: what a device, or another CPU, is going to read or write by a pointer ---- */
 static inline u32 *gmem_pin_count(struct gmem *m, const void *host)
 {

@@ -49,6 +49,7 @@ struct virtq_area {
 	gpa_t gpa;
 	u32 length;
 	bool written; /* by the device */
+	u8 *base;     /* where it is in host memory, in one; NULL: it is not */
 	u8 *page[VIRTQ_AREA_PAGES];
 };
 
@@ -86,6 +87,7 @@ struct virtq_chain {
 	/* More segments than room, or bytes than VIRTQ_BYTES_MAX: those above are its first ones, the bytes
 	 * all of them. */
 	bool too_long;
+	u32 left;  /* of VIRTQ_BYTES_MAX, while the chain is read; 0: too_long */
 	u16 id;    /* what the driver knows it by */
 	u16 descs; /* packed: how many descriptors of the ring it takes */
 };

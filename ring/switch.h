@@ -5,6 +5,7 @@
 #include "net.h"
 
 #define NET_SECOND_NS 1000000000u
+#define NET_BEGINS 16u         /* bytes of a frame, the addresses among them */
 #define NET_BUDGET_BYTES 8192u /* of a frame that count as another one */
 
 /* switch_table.c: which port has an address; those are as of net_address(). */
@@ -63,6 +64,10 @@ struct passage {
 	bool known;
 	u32 gen;
 	u64 source, address;
+	/* Frames that begin with these 12 bytes go to nobody but target, and nothing else is to be asked. */
+	bool plain;
+	u64 begins[2];
+	u64 frames, bytes;        /* such ones, of this turn, that the meters do not have yet */
 	struct net_headline line; /* when it is parsed */
 	struct net_tcp {          /* of a frame to be cut */
 		u32 kind;         /* which NET_TAKES_ */

@@ -34,6 +34,10 @@ static int area_map(struct virtq *q, struct virtq_area *a)
 		a->page[i] = gmem_ptr(q->mem, page, PAGE_SIZE);
 		if (!a->page[i])
 			return ERR_NOMEM;
+		if (i == 0)
+			a->base = a->page[0] + a->gpa % PAGE_SIZE;
+		else if (a->page[i] != a->page[i - 1] + PAGE_SIZE)
+			a->base = NULL;
 	}
 	return 0;
 }
@@ -112,10 +116,12 @@ void virtq_push(struct virtq *q, const struct virtq_chain *c, u32 written)
 {
 	if (!usable(q))
 		return;
-	if (q->packed)
+	if (q->packed) {
 		virtq_packed_push(q, c, written);
-	else
-		virtq_split_push(q, c->id, written);
+	} else {
+		virtq_split_push_hidden(q, c->id, written);
+		virtq_split_show(q);
+	}
 }
 
 void virtq_push_hidden(struct virtq *q, const struct virtq_chain *c, u32 written)

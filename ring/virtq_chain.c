@@ -28,14 +28,17 @@ int virtq_chain_add_any(struct virtq *q, struct virtq_chain *c, gpa_t gpa, u32 l
 	if (!virtq_slot_has(q->slot, gpa, len, write) && !buffer_is_ram(q, gpa, len, write))
 		return ERR_FAULT;
 	*(write ? &c->write_bytes : &c->read_bytes) += len;
-	if (c->read_bytes + c->write_bytes > VIRTQ_BYTES_MAX)
+	if (len > c->left)
 		c->too_long = true;
+	c->left = c->too_long ? 0 : c->left - len;
 	while (len && likely(!c->too_long)) {
 		u8 *base;
 		u32 part = (u32)gmem_tlb_span(q->mem, &q->tlb, gpa, len, &base);
 
 		if (!part)
 			return ERR_NOMEM;
+		if (write)
+			gmem_tlb_writable(&q->tlb, gpa);
 		virtq_segment_add(c, base, part, write);
 		gpa += part;
 		len -= part;

@@ -2,27 +2,12 @@
 /* Split virtqueues (virtio 1.2, 2.7): descriptor table, available ring, used ring. */
 #include "virtq_ring.h"
 
-/* The driver's area, 2.7.6, and the device's, 2.7.8: flags, index, ring, event index of the other side. */
-#define AREA_FLAGS 0u
-#define AREA_INDEX 2u
-#define AREA_RING 4u
-#define AVAIL_NO_INTERRUPT 1u
-#define USED_NO_NOTIFY 1u
-#define USED_BYTES 8u /* id, then length */
-
-static u32 slot_of(const struct virtq *q, u16 index)
-{
-	return index & (q->size - 1u);
-}
-
 /* Whether there is one. ERR_INVAL: the driver's index is not where it can be, for it has no more than size
  * descriptors out at once, and takes none back. */
-static int look(struct virtq *q)
+static __attribute__((noinline)) int look_again(struct virtq *q)
 {
 	u16 index;
 
-	if (q->seen != q->next_avail)
-		return 1;
 	index = virtq_load16(&q->driver, AREA_INDEX);
 	if ((u16)(index - q->next_used) > q->size)
 		return ERR_INVAL;
@@ -30,6 +15,11 @@ static int look(struct virtq *q)
 		return ERR_INVAL;
 	q->seen = index;
 	return index != q->next_avail;
+}
+
+static inline int look(struct virtq *q)
+{
+	return likely(q->seen != q->next_avail) ? 1 : look_again(q);
 }
 
 /* A direct chain, at whose end an indirect table may stand (2.7.5.3.2). */
@@ -55,13 +45,43 @@ static int chain_read(struct virtq *q, struct virtq_chain *c, u16 head)
 	return 0;
 }
 
-int virtq_split_pop(struct virtq *q, struct virtq_chain *c)
+/* One buffer, in a large page that was used before: most chains are such ones. False: it is none. */
+static inline bool pop_plain(struct virtq *q, struct virtq_chain *c)
 {
-	int rc = look(q);
+	const u8 *ring = q->driver.base, *descs = q->desc.base;
+	u32 mask = q->size - 1u;
+	struct virtq_desc d;
+	bool write;
+	u16 id;
+	u8 *base;
 
-	if (rc <= 0)
-		return rc ? virtq_break(q, rc) : 0;
-	c->id = virtq_load16(&q->driver, AREA_RING + 2 * slot_of(q, q->next_avail));
+	if (unlikely(!ring || !descs || !c->room))
+		return false;
+	id = __atomic_load_n((const u16 *)(ring + AREA_RING) + (q->next_avail & mask), __ATOMIC_RELAXED);
+	if (unlikely(id > mask))
+		return false;
+	d = virtq_load_desc(descs + id * VIRTQ_DESC_BYTES);
+	write = d.split.flags & VIRTQ_DESC_WRITE;
+	base = virtq_known(q, d.addr, d.len, write);
+	if (unlikely(d.split.flags & (VIRTQ_DESC_NEXT | VIRTQ_DESC_INDIRECT) || !base))
+		return false;
+	*c->segments = (struct piece){base, d.len};
+	c->nr_read = !write;
+	c->nr_write = write;
+	c->read_bytes = write ? 0 : d.len;
+	c->write_bytes = write ? d.len : 0;
+	c->too_long = false;
+	c->id = id;
+	c->descs = 1;
+	q->next_avail++;
+	return true;
+}
+
+static __attribute__((noinline)) int pop_any(struct virtq *q, struct virtq_chain *c)
+{
+	int rc;
+
+	c->id = virtq_load16(&q->driver, AREA_RING + 2 * virtq_slot_of(q, q->next_avail));
 	c->descs = 1;
 	q->next_avail++;
 	virtq_chain_begin(c);
@@ -69,26 +89,15 @@ int virtq_split_pop(struct virtq *q, struct virtq_chain *c)
 	return rc ? virtq_break(q, rc) : 1;
 }
 
-void virtq_split_push_hidden(struct virtq *q, u16 id, u32 written)
+int virtq_split_pop(struct virtq *q, struct virtq_chain *c)
 {
-	u32 at = AREA_RING + USED_BYTES * slot_of(q, q->next_used);
+	int rc = look(q);
 
-	/* Each is aligned; both together may cross a page. */
-	__atomic_store_n((u32 *)virtq_at(&q->device, at), id, __ATOMIC_RELAXED);
-	__atomic_store_n((u32 *)virtq_at(&q->device, at + 4), written, __ATOMIC_RELAXED);
-	q->next_used++;
-	q->since++;
-}
-
-void virtq_split_show(struct virtq *q)
-{
-	virtq_store16(&q->device, AREA_INDEX, q->next_used);
-}
-
-void virtq_split_push(struct virtq *q, u16 id, u32 written)
-{
-	virtq_split_push_hidden(q, id, written);
-	virtq_split_show(q);
+	if (unlikely(rc <= 0))
+		return rc ? virtq_break(q, rc) : 0;
+	if (likely(pop_plain(q, c)))
+		return 1;
+	return pop_any(q, c);
 }
 
 bool virtq_split_interrupt(struct virtq *q)
