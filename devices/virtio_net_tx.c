@@ -10,9 +10,8 @@ static void retire(struct net_tx *t, struct virtq *vq, u32 nr)
 {
 	if (t->retired >= nr)
 		return;
-	while (t->retired < nr)
-		virtq_push_hidden(vq, &t->slot[t->retired++].chain, 0);
-	virtq_show(vq);
+	virtq_push_read(vq, &t->slot[t->retired].chain, sizeof(*t->slot), nr - t->retired);
+	t->retired = nr;
 	/* Release: who sees that none is out may take the queue away. */
 	__atomic_store_n(&t->out, t->taken - nr, __ATOMIC_RELEASE);
 }

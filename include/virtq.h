@@ -109,6 +109,8 @@ void virtq_push(struct virtq *q, const struct virtq_chain *c, u32 written);
 /* The same, but the driver sees none of those before virtq_show(): buffers of one frame (5.1.6.4). */
 void virtq_push_hidden(struct virtq *q, const struct virtq_chain *c, u32 written);
 void virtq_show(struct virtq *q);
+/* Both of those, for n chains of which nothing was written, each so many bytes behind the one before. */
+void virtq_push_read(struct virtq *q, const struct virtq_chain *c, size_t stride, u32 n);
 /* After some pushes: whether the driver wants to be told of any of them. Once for the same pushes. */
 bool virtq_interrupt(struct virtq *q);
 

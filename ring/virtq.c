@@ -144,6 +144,18 @@ void virtq_show(struct virtq *q)
 		virtq_split_show(q);
 }
 
+void virtq_push_read(struct virtq *q, const struct virtq_chain *c, size_t stride, u32 n)
+{
+	if (!n || !usable(q))
+		return;
+	for (; n; n--, c = (const struct virtq_chain *)((const u8 *)c + stride))
+		if (q->packed)
+			virtq_packed_push_hidden(q, c, 0);
+		else
+			virtq_split_push_hidden(q, c->id, 0);
+	virtq_show(q);
+}
+
 bool virtq_interrupt(struct virtq *q)
 {
 	bool wanted;
