@@ -1,21 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A network interface behind two Socle rings (include/socle/ring.h) in front of a port of a bridge. A frame
- * is sent by handing its pieces to the switch, and answered when that has copied it; one that is received is
- * copied into the buffer that is next in the receive ring, of which one may wait here.
+ * is sent by pointing the switch at its pieces when that asks for it, and answered when that has copied it;
+ * one that is received is copied into the buffer that is next in the receive ring, of which one may wait
+ * here.
  *
  * Locks: a ring's, then the switch's. */
 #include "pv_net_internal.h"
 
 #include "log.h"
 
-/* At one go; the rest is put off, so that others run. */
-#define TURN_BATCHES 4u
-#define BATCH_FRAMES 32u
+#define TRIES 64u /* requests that are none, for one frame */
 
 /* ---- rings; the ring's lock is held ---- */
 static bool is_idle(const struct pv_net *n, const struct net_ring *r)
 {
-	return r == &n->ring[RING_TX] ? !n->serving && n->nr_free == TX_SLOTS && !later_is_promised(&n->later)
+	return r == &n->ring[RING_TX] ? n->nr_free == TX_SLOTS && !later_is_promised(&n->later)
 				      : !n->filling && !n->nr_arrived;
 }
 
@@ -90,141 +89,169 @@ int pv_net_pieces(struct net_ring *r, const struct socle_request *q, u8 operatio
 }
 
 /* ---- sending ---- */
-/* On the CPU that runs the switch; perhaps within send_turn(), which then tells the guest of all at once.
- * What is dropped is sent, for its sender. */
-static void complete(struct net_frame *f, bool delivered)
+/* The first nr of those that the switch has are back: what it has dropped is sent, for its sender. With the
+ * ring's lock. True: the page of one is on its way to another VM. */
+static bool answer_sent(struct pv_net *n, struct net_ring *r, unsigned nr)
 {
-	struct pv_frame *s = container_of(f, struct pv_frame, frame);
-	struct pv_net *n = s->net;
-	struct net_ring *r = &n->ring[RING_TX];
-	bool more, flipping = f->page && s->page.state;
+	bool flipping = false;
 
-	(void)delivered;
-	spin_lock(&r->lock);
-	if (unlikely(flipping)) {
-		n->flipping |= BIT(s->index);
-	} else {
-		pv_ring_unpin(&r->ring, s->piece, f->nr_pieces);
+	for (; n->nr_back < MIN(nr, n->nr_pulled); n->nr_back++) {
+		struct pv_frame *s = &n->slot[n->pulled[n->nr_back]];
+
+		if (unlikely(s->frame.page && s->page.state)) {
+			n->flipping |= BIT(s->index);
+			flipping = true;
+			continue;
+		}
+		pv_ring_unpin(&r->ring, s->piece, s->frame.nr_pieces);
 		pv_net_answer(r, s->id, 0, 0, 0);
 		n->free_slots[n->nr_free++] = s->index;
 	}
-	more = n->blocked && !n->serving && r->state == PV_OPEN;
-	if (more)
-		later_promise(&n->later);
-	if (n->serving) {
-		spin_unlock(&r->lock);
-	} else {
-		n->blocked = false;
-		pv_net_unlock_and_tell(n, r);
-	}
-	if (unlikely(flipping))
-		pv_net_flip_soon(n);
-	if (more)
-		later_keep(&n->later, 0);
+	return flipping;
 }
 
-/* With the ring's lock. False: there is nothing more to take. */
-static bool send_batch(struct pv_net *n, struct net_ring *r)
+static void sent(struct net_port *p, unsigned nr)
 {
-	for (u32 i = 0; i < BATCH_FRAMES; i++) {
+	struct pv_net *n = container_of(p, struct pv_net, port);
+	struct net_ring *r = &n->ring[RING_TX];
+	bool flipping;
+
+	spin_lock(&r->lock);
+	flipping = answer_sent(n, r, nr);
+	pv_net_unlock_and_tell(n, r);
+	if (unlikely(flipping))
+		pv_net_flip_soon(n);
+}
+
+static struct net_frame *frame_of(struct pv_net *n, struct pv_frame *s, const struct socle_request *q,
+				  u32 nr_pieces)
+{
+	s->id = q->id;
+	s->frame.nr_pieces = nr_pieces;
+	s->frame.length = q->length;
+	s->frame.page = NULL;
+	if (unlikely(q->flags)) {
+		s->page = (struct net_page){.page = {n->mem, q->address, s->piece->base}};
+		s->frame.page = &s->page;
+	}
+	return &s->frame;
+}
+
+/* With the ring's lock. *again: there may be more although none was found. */
+static u32 take(struct pv_net *n, struct net_ring *r, struct net_frame **frames, u32 most, u64 bytes,
+		bool *again)
+{
+	u32 nr = 0;
+
+	*again = false;
+	n->blocked = false;
+	for (u64 sum = 0, tries = 0; nr < most && sum < bytes; tries++) {
 		struct socle_request q;
 		struct pv_frame *s;
 		int rc;
 
-		if (r->state != PV_OPEN)
-			return false;
 		n->blocked = n->nr_free == 0;
-		if (n->blocked)
-			return false;
+		*again = tries == TRIES;
+		if (n->blocked || *again)
+			break;
 		if (!pv_ring_next(&r->ring, &q)) {
-			if (!pv_ring_rest(&r->ring))
-				return false;
-			continue;
+			*again = !nr && !n->poller.cpu && pv_ring_rest(&r->ring);
+			break;
 		}
 		s = &n->slot[n->free_slots[n->nr_free - 1]];
 		rc = pv_net_pieces(r, &q, SOCLE_RING_SEND, s->piece);
-		if (rc < 0) {
+		if (unlikely(rc < 0)) {
 			pv_net_answer(r, q.id, rc, 0, 0);
 			continue;
 		}
-		n->nr_free--;
-		s->id = q.id;
-		s->frame.nr_pieces = (u32)rc;
-		s->frame.length = q.length;
-		s->frame.page = NULL;
-		if (unlikely(q.flags)) {
-			s->page = (struct net_page){.page = {n->mem, q.address, s->piece->base}};
-			s->frame.page = &s->page;
-		}
-		net_send(&n->port, &s->frame);
+		n->pulled[nr] = n->free_slots[--n->nr_free];
+		frames[nr++] = frame_of(n, s, &q, (u32)rc);
+		sum += MAX(q.length, NET_PRICE_MIN);
 	}
-	return true;
+	return nr;
 }
 
-/* *more: for later, which is promised if the caller wants to. ERR_NOENT: the ring is not open. */
-static int send_turn(struct pv_net *n, bool *more, bool promise)
+static unsigned pull(struct net_port *p, struct net_frame **frames, unsigned most, u64 bytes)
 {
+	struct pv_net *n = container_of(p, struct pv_net, port);
 	struct net_ring *r = &n->ring[RING_TX];
+	bool flipping, again = false;
+	u32 nr = 0;
 
-	*more = true;
 	spin_lock(&r->lock);
-	if (n->serving || r->state != PV_OPEN) {
-		int rc = r->state == PV_OPEN ? 0 : ERR_NOENT;
-		*more = false;
-		n->missed |= n->serving;
-		if (n->serving)
-			spin_unlock(&r->lock);
-		else
-			pv_net_unlock_and_tell(n, r); /* it waited for what was put off, perhaps */
-		return rc;
+	flipping = answer_sent(n, r, n->nr_pulled);
+	n->nr_pulled = n->nr_back = 0;
+	if (likely(r->state == PV_OPEN)) {
+		if (unlikely(n->flipping))
+			pv_net_flip_send(n);
+		n->nr_pulled = nr = take(n, r, frames, most, bytes, &again);
 	}
-	n->serving = true;
-	n->missed = false;
-	if (unlikely(n->flipping))
-		pv_net_flip_send(n);
-	for (unsigned i = 0; i < TURN_BATCHES && *more; i++) {
-		*more = send_batch(n, r);
+	if (nr)
 		spin_unlock(&r->lock);
-		bridge_run(n->bridge);
-		spin_lock(&r->lock);
-	}
-	n->serving = false;
-	/* Blocked, and all came back meanwhile; or a doorbell came behind the last look: nobody else goes on.
-	 */
-	*more |= (n->blocked && n->nr_free == TX_SLOTS) || n->missed;
-	*more &= r->state == PV_OPEN;
-	if (unlikely(*more) && promise)
-		later_promise(&n->later);
-	pv_net_unlock_and_tell(n, r);
-	return 0;
+	else
+		pv_net_unlock_and_tell(n, r); /* of those before, of requests that were none */
+	if (unlikely(flipping))
+		pv_net_flip_soon(n);
+	if (unlikely(again))
+		net_port_wake(p);
+	return nr;
 }
 
+static const struct net_port_ops port_ops = {.pull = pull,
+					     .sent = sent,
+					     .room = pv_net_room,
+					     .received = pv_net_received,
+					     .exchange = pv_net_exchange,
+					     .ready = pv_net_ready};
+
+static void send_some(struct pv_net *n)
+{
+	net_port_wake(&n->port);
+	bridge_run(n->bridge);
+}
+
+/* Where it has waited for slots. A ring that is closed waits for this. */
 static u64 go_on(void *opaque)
 {
 	struct pv_net *n = opaque;
 	struct bridge_time began = bridge_time(n->bridge);
-	bool more;
 
-	(void)send_turn(n, &more, false);
+	send_some(n);
 	bridge_pay(n->bridge, n->group, began);
-	return more ? 0 : LATER_NEVER;
+	spin_lock(&n->ring[RING_TX].lock);
+	pv_net_unlock_and_tell(n, &n->ring[RING_TX]);
+	return LATER_NEVER;
 }
 
 /* Nobody waits for buffers: the receive ring's doorbell rings for nothing. */
 static int doorbell(struct pv_device *device, unsigned ring)
 {
 	struct pv_net *n = container_of(device, struct pv_net, device);
-	bool more = false;
-	int rc = 0;
 
 	__atomic_fetch_add(&n->doorbells, 1, __ATOMIC_RELAXED);
+	if (__atomic_load_n(&n->ring[ring].state, __ATOMIC_RELAXED) != PV_OPEN)
+		return ERR_NOENT;
 	if (ring == RING_TX)
-		rc = send_turn(n, &more, true);
-	else if (__atomic_load_n(&n->ring[RING_RX].state, __ATOMIC_RELAXED) != PV_OPEN)
-		rc = ERR_NOENT;
-	if (unlikely(more))
-		later_keep(&n->later, 0);
-	return rc;
+		send_some(n);
+	return 0;
+}
+
+/* Who sends pays the bridge; what finds nothing costs nobody anything. */
+static bool poll(void *opaque)
+{
+	struct pv_net *n = opaque;
+	struct net_ring *r = &n->ring[RING_TX];
+	bool found;
+
+	spin_lock(&r->lock);
+	found = r->state == PV_OPEN && pv_ring_waiting(&r->ring);
+	if (likely(!r->ring.broken))
+		spin_unlock(&r->lock);
+	else
+		pv_net_unlock_and_tell(n, r);
+	if (found)
+		send_some(n);
+	return false;
 }
 
 /* ---- opening and closing ---- */
@@ -244,8 +271,8 @@ static int open_ring(struct pv_device *device, unsigned ring, gpa_t base, u64 si
 			r->event = event;
 			r->told = false;
 			r->flip = size & SOCLE_RING_OPEN_FLIP;
-			if (ring == RING_TX)
-				n->blocked = false;
+			if (ring == RING_TX && n->poller.cpu)
+				pv_ring_hush(&r->ring);
 		}
 	}
 	spin_unlock(&r->lock);
@@ -317,7 +344,6 @@ static void init(struct pv_net *n, struct guest *g, const struct nic_setup *setu
 		s->net = n;
 		s->index = n->free_slots[n->nr_free] = (u8)n->nr_free;
 		s->frame.pieces = s->piece;
-		s->frame.complete = complete;
 	}
 	later_init(&n->later, go_on, n, n->group);
 	n->later.timer.group = NULL; /* see bridge_pay() */
@@ -335,7 +361,7 @@ static void *create(struct guest *g, struct pci_bus *bus, u8 devfn, const struct
 		return NULL;
 	}
 	init(n, g, setup);
-	rc = bridge_join(&setup->port, &n->port, &pv_net_port_ops);
+	rc = bridge_join(&setup->port, &n->port, &port_ops);
 	if (rc) {
 		log_error("%s: no place on the bridge: %s", guest_name(g),
 			  rc == ERR_EXIST ? "another interface has this address" : "it is full");
@@ -344,10 +370,14 @@ static void *create(struct guest *g, struct pci_bus *bus, u8 devfn, const struct
 		bridge_leave(n->bridge, &n->port);
 		rc = ERR_NOMEM;
 	}
-	if (!rc)
-		return n;
-	heap_free(n);
-	return NULL;
+	if (rc) {
+		heap_free(n);
+		return NULL;
+	}
+	n->poller = (struct poller){.poll = poll, .opaque = n};
+	if (setup->polled && poller_add(&n->poller))
+		log_warn("%s: no CPU polls: a network interface is served by doorbells", guest_name(g));
+	return n;
 }
 
 static bool quiet(void *nic)
@@ -378,6 +408,7 @@ static void destroy(void *nic)
 
 	if (!n)
 		return;
+	poller_remove(&n->poller);
 	reset(n); /* from here on nobody puts anything off */
 	later_destroy(&n->later);
 	bridge_leave(n->bridge, &n->port);

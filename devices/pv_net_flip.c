@@ -120,13 +120,10 @@ static void settle(void *opaque)
 	pv_net_flip_send(n);
 	again = n->flipping;
 	news = flipping != n->flipping;
-	more = n->blocked && !n->serving && n->nr_free && n->ring[RING_TX].state == PV_OPEN;
+	more = n->blocked && n->nr_free && n->ring[RING_TX].state == PV_OPEN;
 	if (more)
 		later_promise(&n->later);
-	if (n->serving)
-		spin_unlock(&n->ring[RING_TX].lock);
-	else
-		pv_net_unlock_and_tell(n, &n->ring[RING_TX]);
+	pv_net_unlock_and_tell(n, &n->ring[RING_TX]);
 	spin_lock(&n->ring[RING_RX].lock);
 	arrived = n->nr_arrived;
 	pv_net_flip_receive(n);

@@ -6,6 +6,7 @@
 #include "host.h"
 #include "later.h"
 #include "nic.h"
+#include "poll.h"
 #include "pv_ring.h"
 
 #define FRAME_MAX 1518u /* with a VLAN tag, without its checksum */
@@ -71,9 +72,9 @@ struct pv_net {
 	u64 doorbells; /* meter, atomic */
 	struct net_ring ring[RINGS];
 	/* Under the transmit ring's lock. */
-	bool serving; /* somebody is taking frames; who comes meanwhile need not */
-	bool missed;  /* somebody came meanwhile */
-	bool blocked; /* there was no slot for the next */
+	bool blocked;                /* there was no slot for the next */
+	unsigned nr_pulled, nr_back; /* of those that the switch has, and how many of them are answered */
+	u8 pulled[NET_BATCH];        /* their slots */
 	u32 nr_free;
 	u64 flipping; /* slots whose pages are on their way */
 	u8 free_slots[TX_SLOTS];
@@ -87,7 +88,8 @@ struct pv_net {
 	u32 first_arrived, nr_arrived;
 	struct arrived arrived[RX_ARRIVED];
 	u64 flips;
-	struct later later;          /* goes on with sending */
+	struct later later; /* goes on with sending */
+	struct poller poller;
 	struct spinlock settle_lock; /* nobody who has it runs the switch */
 	struct timer settle;         /* looks after what is on its way, with settle_lock held */
 	u64 wait_ns;                 /* until it looks again */
@@ -100,8 +102,11 @@ void pv_net_answer(struct net_ring *r, u32 id, int status, u32 length, u32 flags
 int pv_net_pieces(struct net_ring *r, const struct socle_request *q, u8 operation, struct piece *pieces);
 void pv_net_unlock_and_tell(struct pv_net *n, struct net_ring *r);
 
-/* pv_net_rx.c */
-extern const struct net_port_ops pv_net_port_ops;
+/* pv_net_rx.c: of the port */
+unsigned pv_net_room(struct net_port *p, u32 length, struct piece *pieces);
+void pv_net_received(struct net_port *p, u32 length, const struct net_offload *o);
+bool pv_net_exchange(struct net_port *p, struct net_frame *f, const u8 *header, u32 header_bytes);
+void pv_net_ready(struct net_port *p);
 void pv_net_drop_buffer(struct pv_net *n, struct net_ring *r);
 
 /* ---- pv_net_flip.c ---- */

@@ -38,7 +38,7 @@ void pv_net_drop_buffer(struct pv_net *n, struct net_ring *r)
 
 /* A frame without room is dropped at the expense of who should have made it, and who posts what is no buffer
  * pays for the look at it. */
-static unsigned room(struct net_port *p, u32 length, struct piece *pieces)
+unsigned pv_net_room(struct net_port *p, u32 length, struct piece *pieces)
 {
 	struct pv_net *n = container_of(p, struct pv_net, port);
 	struct net_ring *r = &n->ring[RING_RX];
@@ -63,7 +63,7 @@ static unsigned room(struct net_port *p, u32 length, struct piece *pieces)
 	return nr;
 }
 
-static void received(struct net_port *p, u32 length, const struct net_offload *o)
+void pv_net_received(struct net_port *p, u32 length, const struct net_offload *o)
 {
 	struct pv_net *n = container_of(p, struct pv_net, port);
 	struct net_ring *r = &n->ring[RING_RX];
@@ -79,7 +79,7 @@ static void received(struct net_port *p, u32 length, const struct net_offload *o
 	spin_unlock(&r->lock);
 }
 
-static bool exchange(struct net_port *p, struct net_frame *f, const u8 *header, u32 header_bytes)
+bool pv_net_exchange(struct net_port *p, struct net_frame *f, const u8 *header, u32 header_bytes)
 {
 	struct pv_net *n = container_of(p, struct pv_net, port);
 	struct net_ring *r = &n->ring[RING_RX];
@@ -102,13 +102,10 @@ static bool exchange(struct net_port *p, struct net_frame *f, const u8 *header, 
 	return done;
 }
 
-static void ready(struct net_port *p)
+void pv_net_ready(struct net_port *p)
 {
 	struct pv_net *n = container_of(p, struct pv_net, port);
 
 	spin_lock(&n->ring[RING_RX].lock);
 	pv_net_unlock_and_tell(n, &n->ring[RING_RX]);
 }
-
-const struct net_port_ops pv_net_port_ops = {
-    .room = room, .received = received, .exchange = exchange, .ready = ready};

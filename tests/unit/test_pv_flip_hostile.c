@@ -231,7 +231,8 @@ static void destroyed(void **state)
 					side_lag(&side[i]);
 			send(a, 100, FRAMES, SOCLE_RING_FLIP);
 			/* Its own vCPUs have stopped; what the other's have not seen has to wait. */
-			assert_int_equal(wait_until_quiet(&side[dies]) > 0, true);
+			unsigned asked = wait_until_quiet(&side[dies]);
+			assert_true(asked > 0 || (dies && late == 1));
 			shim_polls = 0;
 			side_destroy(&side[dies]);
 			assert_in_range(shim_polls, 0, 1);

@@ -318,8 +318,8 @@ static void closing(void **state)
 		while (socle_driver_get(&tx, &r))
 			;
 	}
-	assert_true(ram.pinned_pages > 2);
-	assert_true(peer.frames > 40 && peer.frames < 100); /* what may be sent ahead */
+	assert_true(tx.ring->request_producer - tx.ring->response_producer > 0); /* they wait in the ring */
+	assert_true(peer.frames > 40 && peer.frames < 100);                      /* what may be sent ahead */
 	u32 answered = tx.ring->response_producer;
 	peer_send(peer.bytes, 60);
 	assert_int_equal(pv_close(&bus, 0, 0), 0);
