@@ -276,6 +276,7 @@ static int pc_add_nics(struct pc *pc)
 		const struct pc_nic *n = &cfg->nics[i];
 		const struct nic_setup setup = {.port = n->port,
 						.packed = n->model == NET_PACKED,
+						.polled = n->polled,
 						.queues = cfg->vcpus,
 						.group = cfg->group,
 						.pv = &pc->pv,

@@ -76,7 +76,8 @@ struct config_net {
 	char bridge[CONFIG_BRIDGE_MAX]; /* "": there is no interface */
 	enum net_model model;
 	bool has_mac;
-	bool spoof; /* frames may leave it from any address */
+	bool spoof;  /* frames may leave it from any address */
+	bool polled; /* its rings are looked at by CPUs that do nothing else */
 	u8 mac[6];
 	u64 rate; /* bytes per second that may leave it, 0: any */
 };

@@ -53,6 +53,7 @@ struct pc_nic {
 	struct bridge_nic port;
 	const char *id; /* its name, where the model has one */
 	enum net_model model;
+	bool polled; /* as of a disk */
 };
 
 struct pc_config {

@@ -225,7 +225,7 @@ static const struct config_range range_weight = {1, 65535}, range_cap = {0, 6400
 	"polled]"
 #define EXPECT_NET                                                                                           \
 	"bridge=NAME, model=split, packed, e1000 or socle, mac=XX:XX:XX:XX:XX:XX, rate=10Mb/s, "             \
-	"spoof=yes or no"
+	"spoof=yes or no, polled=yes or no"
 
 #define SOCLE(member) .offset = offsetof(struct config_socle, member)
 static const struct config_key socle_keys[] = {

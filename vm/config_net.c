@@ -103,10 +103,20 @@ static bool set_rate(struct config_net *n, struct span v)
 	return false;
 }
 
+static bool set_yes(bool *field, struct span v)
+{
+	*field = span_equal_nocase(v, "yes");
+	return *field || span_equal_nocase(v, "no");
+}
+
 static bool set_spoof(struct config_net *n, struct span v)
 {
-	n->spoof = span_equal_nocase(v, "yes");
-	return n->spoof || span_equal_nocase(v, "no");
+	return set_yes(&n->spoof, v);
+}
+
+static bool set_polled(struct config_net *n, struct span v)
+{
+	return set_yes(&n->polled, v);
 }
 
 static bool set_word(struct config_net *n, struct span word)
@@ -114,11 +124,8 @@ static bool set_word(struct config_net *n, struct span word)
 	static const struct {
 		const char *name;
 		bool (*set)(struct config_net *n, struct span value);
-	} words[] = {{"bridge", set_bridge},
-		     {"model", set_model},
-		     {"mac", set_mac},
-		     {"rate", set_rate},
-		     {"spoof", set_spoof}};
+	} words[] = {{"bridge", set_bridge}, {"model", set_model}, {"mac", set_mac},
+		     {"rate", set_rate},     {"spoof", set_spoof}, {"polled", set_polled}};
 	const char *equals = word.n ? memchr(word.s, '=', word.n) : NULL;
 	struct span name, value = word;
 
@@ -210,11 +217,18 @@ static int check_room(struct config_parser *p, const struct config_vm *vm, unsig
 static int check_model(struct config_parser *p, const struct config_vm *vm, unsigned i)
 {
 	const char key[] = {'n', 'e', 't', (char)('1' + i), 0};
+	const struct config *c = p->config->outer ? p->config->outer : p->config;
+	const struct config_net *n = &vm->nets[i];
 
-	if (vm->nets[i].model != NET_SOCLE || vm->hypervisor_cpuid)
-		return 0;
 	p->line = config_key_line(vm, key);
-	return config_fail(p, key, "model=socle needs hypervisor = on: it is reached by VMCALL");
+	if (n->model == NET_SOCLE && !vm->hypervisor_cpuid)
+		return config_fail(p, key, "model=socle needs hypervisor = on: it is reached by VMCALL");
+	if (n->polled && n->model == NET_E1000)
+		return config_fail(p, key,
+				   "e1000 is not polled: polled=yes expected model=split, packed or socle");
+	if (n->polled && !c->socle.poll)
+		return config_fail(p, key, "no CPU polls: polled=yes needs poll = 1, or more, in [socle]");
+	return 0;
 }
 
 int config_check_nets(struct config_parser *p)

@@ -84,6 +84,7 @@ int vm_open_nets(struct vm *vm, struct pc_config *cfg)
 		vm->bridges[i]->users++;
 		nic->id = ids[i];
 		nic->model = n->model;
+		nic->polled = n->polled;
 		nic->port = (struct bridge_nic){.bridge = &vm->bridges[i]->bridge,
 						.flags = n->spoof ? 0 : NET_ANTI_SPOOF,
 						.rate = n->rate,

@@ -39,6 +39,20 @@ static void words(void **state)
 	       "model=socle needs hypervisor = on");
 }
 
+static void polled(void **state)
+{
+	(void)state;
+	accept("[socle]\npoll = 1\n" VM_HEAD
+	       "net1 = polled=yes\nnet2 = model=socle, Polled=No\nnet3 = model=socle,polled=yes\n");
+	assert_true(c.vms[0].nets[0].polled);
+	assert_false(c.vms[0].nets[1].polled);
+	assert_true(c.vms[0].nets[2].polled);
+	refuse(VM_HEAD "net1 = polled=yes\n", 4, "net1", "no CPU polls: polled=yes needs poll = 1");
+	refuse("[socle]\npoll = 1\n" VM_HEAD "net1 = polled=1\n", 6, "net1", "bad value \"polled=1\"");
+	refuse("[socle]\npoll = 1\n" VM_HEAD "net1 = model=e1000, polled=yes\n", 6, "net1",
+	       "e1000 is not polled");
+}
+
 static void rates(void **state)
 {
 	static const struct {
@@ -148,8 +162,8 @@ static void one_bridge(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(words),     cmocka_unit_test(rates),      cmocka_unit_test(bad_words),
-	    cmocka_unit_test(addresses), cmocka_unit_test(one_bridge),
+	    cmocka_unit_test(words),     cmocka_unit_test(polled),    cmocka_unit_test(rates),
+	    cmocka_unit_test(bad_words), cmocka_unit_test(addresses), cmocka_unit_test(one_bridge),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
