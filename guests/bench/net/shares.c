@@ -40,8 +40,8 @@ void share_flood(u32 size)
 
 static void tell(const struct share *s, enum kind kind)
 {
-	memcpy(talk_other, s->address, 6);
-	talk_frames_make();
+	/* In no other frame: those before may not have left yet. */
+	memcpy(talk_frame(talk_slot), s->address, 6);
 	talk_send(kind, 0, TALK_SMALL);
 	talk_net->kick();
 }
@@ -85,6 +85,7 @@ void share_judge(u64 ticks)
 	struct share shares[FLOODS] = {0};
 	u32 nr = 0;
 
+	talk_frames_make();
 	irq_enable();
 	count_until(0, shares, &nr);
 	for (u32 i = 0; i < FLOODS; i++)
