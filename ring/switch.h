@@ -89,3 +89,22 @@ static inline bool net_offload_ok(struct passage *w)
 void net_deliver_whole(struct passage *w, struct net_port *to, bool sum);
 /* In segments, each complete. */
 void net_deliver_cut(struct passage *w, struct net_port *to);
+
+/* ---- switch_turns.c; with the lock ---- */
+static inline bool net_has_taken(const struct net_port *p)
+{
+	return p->taken_head != p->taken_tail;
+}
+
+/* What a frame costs its sender; one that is none, too. */
+static inline u64 net_price(const struct net_frame *f)
+{
+	return MAX(MIN(f->length, (u32)NET_FRAME_MAX), (u32)NET_PRICE_MIN);
+}
+/* The next sender: of those that may send now, in turn. NULL: none; *next then says when one may, ~0: never.
+ */
+struct net_port *net_turn_choose(struct net_switch *sw, u64 *next);
+/* Bytes that it may send now. Who is alone need not count turns. */
+u64 net_turn_allowance(const struct net_switch *sw, const struct net_port *p, bool alone);
+/* It has sent so many bytes, 0: nothing was there. Nobody saves up for later what is not used. */
+void net_turn_end(struct net_switch *sw, struct net_port *p, bool alone, u64 sent);

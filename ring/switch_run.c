@@ -251,69 +251,6 @@ static unsigned forward(struct net_switch *sw, struct passage *w, struct net_fra
 }
 
 /* ---- turns ---- */
-static inline bool has_taken(const struct net_port *p)
-{
-	return p->taken_head != p->taken_tail;
-}
-
-/* What a frame costs its sender; one that is none, too. */
-static inline u64 price(const struct net_frame *f)
-{
-	return MAX(MIN(f->length, (u32)NET_FRAME_MAX), (u32)NET_PRICE_MIN);
-}
-
-/* For its rate, or for what its owner says; 0: it does not. */
-static inline u64 waits_until(struct net_switch *sw, const struct net_port *p)
-{
-	u64 until = p->rate && p->free_at > sw->now + p->burst ? p->free_at - p->burst : 0;
-
-	return unlikely(p->may_rest) ? MAX(until, sw->rests(sw, p)) : until;
-}
-
-/* The next sender: of those that may send now, in turn. NULL: none; *next then says when one may. */
-static struct net_port *choose(struct net_switch *sw, u64 *next)
-{
-	struct net_port *first = NULL; /* since it, all have to wait */
-	u64 waits = ~(u64)0, until;
-
-	while (!list_empty(&sw->senders)) {
-		struct net_port *p = list_entry(sw->senders.next, struct net_port, turn);
-
-		sw->steps++;
-		if (p == first)
-			break;
-		until = waits_until(sw, p);
-		if (until) {
-			waits = MIN(waits, until);
-			first = first ? first : p;
-			p->deficit = p->at_turn ? MIN(p->deficit, 0) : p->deficit;
-		} else {
-			if (!p->at_turn)
-				p->deficit += NET_QUANTUM;
-			p->at_turn = true;
-			if (p->deficit > 0)
-				return p;
-			first = NULL;
-		}
-		p->at_turn = false;
-		list_remove(&p->turn);
-		list_insert(&sw->senders, &p->turn);
-	}
-	*next = waits;
-	return NULL;
-}
-
-/* Bytes that it may send now. Who is alone need not count turns. */
-static u64 allowance(const struct net_switch *sw, const struct net_port *p, bool alone)
-{
-	u64 bytes = alone ? (u64)NET_BATCH * NET_QUANTUM : (u64)p->deficit, free;
-
-	if (likely(!p->rate))
-		return bytes;
-	free = sw->now + p->burst - MIN(p->free_at, sw->now + p->burst);
-	return MIN(bytes, MAX(mul_div(free, p->rate, NET_SECOND_NS), 1u));
-}
-
 /* Frames of net_send(), as if by pull(). */
 static unsigned dequeue(struct net_port *p, struct net_frame **frames, unsigned most, u64 bytes)
 {
@@ -322,7 +259,7 @@ static unsigned dequeue(struct net_port *p, struct net_frame **frames, unsigned 
 	spin_lock(&p->sw->lock);
 	for (u64 sum = 0; nr < most && sum < bytes && !list_empty(&p->queue); nr++) {
 		frames[nr] = list_entry(p->queue.next, struct net_frame, link);
-		sum += price(frames[nr]);
+		sum += net_price(frames[nr]);
 		list_remove(&frames[nr]->link);
 	}
 	spin_unlock(&p->sw->lock);
@@ -337,7 +274,7 @@ static unsigned forward_some(struct net_switch *sw, struct net_port *p, unsigned
 	unsigned spent = 0;
 	u64 sum = 0;
 
-	if (!has_taken(p)) {
+	if (!net_has_taken(p)) {
 		p->taken_head = 0;
 		p->taken_tail =
 		    (p->ops->pull ? p->ops->pull : dequeue)(p, p->taken, MIN(budget, NET_BATCH), bytes);
@@ -345,12 +282,12 @@ static unsigned forward_some(struct net_switch *sw, struct net_port *p, unsigned
 	w.from = p;
 	w.known = w.plain = false;
 	w.frames = w.bytes = 0;
-	while (spent < budget && has_taken(p)) {
+	while (spent < budget && net_has_taken(p)) {
 		struct net_frame *f = p->taken[p->taken_head];
 
 		if (unlikely(p->ops->forwards))
 			p->ops->forwards(p);
-		sum += price(f);
+		sum += net_price(f);
 		spent += forward(sw, &w, f);
 		p->taken_head++;
 	}
@@ -359,22 +296,6 @@ static unsigned forward_some(struct net_switch *sw, struct net_port *p, unsigned
 		sw->has_sent[p->index / 64] |= BIT(p->index % 64);
 	*sent = sum;
 	return spent;
-}
-
-/* With the lock. Nobody saves up for later what is not used. */
-static void end_turn(struct net_switch *sw, struct net_port *p, bool alone, u64 sent)
-{
-	p->deficit = alone ? 0 : p->deficit - (i64)sent;
-	if (p->rate)
-		p->free_at = MAX(p->free_at, sw->now) + mul_div(sent, NET_SECOND_NS, p->rate);
-	if (has_taken(p) || (p->deficit > 0 && sent))
-		return;
-	p->at_turn = false;
-	list_remove(&p->turn);
-	if (sent || p->woken || !list_empty(&p->queue))
-		list_insert(&sw->senders, &p->turn);
-	else
-		p->deficit = MIN(p->deficit, 0);
 }
 
 /* With the lock. */
@@ -391,7 +312,7 @@ static void says_turn(struct net_switch *sw, struct net_port *p)
 static unsigned serve(struct net_switch *sw, struct net_port *p, unsigned budget)
 {
 	bool alone = sw->senders.next == sw->senders.prev;
-	u64 bytes = allowance(sw, p, alone), sent;
+	u64 bytes = net_turn_allowance(sw, p, alone), sent;
 	unsigned spent;
 
 	p->woken = false;
@@ -399,7 +320,7 @@ static unsigned serve(struct net_switch *sw, struct net_port *p, unsigned budget
 	spin_unlock(&sw->lock);
 	spent = forward_some(sw, p, budget, bytes, &sent);
 	spin_lock(&sw->lock);
-	end_turn(sw, p, alone, sent);
+	net_turn_end(sw, p, alone, sent);
 	return MAX(spent, 1u);
 }
 
@@ -441,7 +362,7 @@ static void tell(struct net_switch *sw)
 static void flush(struct net_port *p)
 {
 	do {
-		for (; has_taken(p); p->taken_head++) {
+		for (; net_has_taken(p); p->taken_head++) {
 			struct net_frame *f = p->taken[p->taken_head];
 
 			f->receiver = NULL;
@@ -452,7 +373,7 @@ static void flush(struct net_port *p)
 			p->ops->sent(p, p->taken_tail);
 		p->taken_head = 0;
 		p->taken_tail = dequeue(p, p->taken, NET_BATCH, ~(u64)0);
-	} while (has_taken(p));
+	} while (net_has_taken(p));
 }
 
 /* Begins and ends with the lock. */
@@ -489,7 +410,7 @@ bool net_switch_run(struct net_switch *sw, u64 now, unsigned budget, u64 *next)
 		sw->passages++;
 		if (unlikely(sw->flushes))
 			flush_those(sw);
-		p = choose(sw, next);
+		p = net_turn_choose(sw, next);
 		more = p && budget == 0;
 		if (p && !more) {
 			budget -= MIN(budget, serve(sw, p, budget));

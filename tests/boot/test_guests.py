@@ -73,6 +73,22 @@ def test_rings_are_polled(boot, guest):
         assert names <= {"interrupt", "preemption-timer"}, m
 
 
+@pytest.mark.parametrize("mode, model", [("virtio", "split"), ("socle", "socle")])
+def test_bytes_are_shared(boot, guest, mode, model):
+    """Two send all they can, frames of 64 and of 1,500 bytes, and a CPU of its own forwards them (M75, M84): each gets
+    the same bytes through, within 3 %."""
+    m = boot("[socle]\npoll = 1\n" + "".join(
+        "[vm %s]\nmemory = 64\nkernel = net.elf\ntestdev = yes\npin = %d\ncmdline = mode=%s %s\nnet1 = model=%s, polled=yes\n"
+        % (name, cpu, mode, words, model) for cpu, (name, words) in enumerate([
+            ("judge", "role=judge ticks=8000000"), ("small", "role=flood size=64"), ("big", "role=flood size=1500")])),
+             {"net.elf": guest("bench-net")}, cpus=4)
+    said = re.search(r"SHARES ticks \d+ size (\d+) frames (\d+) size (\d+) frames (\d+)", m.socle)
+    assert said, m
+    size, frames, other_size, other_frames = map(int, said.groups())
+    assert {size, other_size} == {64, 1500} and min(frames, other_frames) > 200
+    assert 0.97 < size * frames / (other_size * other_frames) < 1.03, said.group()
+
+
 @pytest.mark.parametrize("policy, most", [("bvt", 140), ("rr", 420)])
 def test_spinners_give_their_place(boot, guest, policy, most):
     """Four virtual CPUs on one CPU take turns under a lock that is held for as long as a turn. Where spinners let

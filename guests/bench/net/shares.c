@@ -99,4 +99,7 @@ void share_judge(u64 ticks)
 	print("\n");
 	for (u32 i = 0; i < 2 * FLOODS; i++)
 		tell(&shares[i % FLOODS], BYE);
+	/* Until they have left: who ends takes back what has not. */
+	for (u64 from = rdtsc(); rdtsc() - from < SHARE_TICKS;)
+		cpu_pause();
 }
