@@ -142,6 +142,8 @@ int bridge_join(const struct bridge_nic *nic, struct net_port *p, const struct n
 
 	if (!rc)
 		p->payer = nic->payer;
+	while (!rc && nic->nr_rules && net_port_filter(p, nic->rules, nic->nr_rules))
+		cpu_poll_interrupts();
 	if (!rc && nic->rate)
 		net_port_limit(p, nic->rate, MAX(nic->rate / (1000 / BURST_MS), (u64)NET_FRAME_MAX));
 	return rc;

@@ -9,7 +9,7 @@
 
 #include "log.h"
 
-#define TRIES 64u /* requests that are none, for one frame */
+#define TRIES 8u /* requests that are none, for one look */
 
 /* ---- rings; the ring's lock is held ---- */
 static bool is_idle(const struct pv_net *n, const struct net_ring *r)

@@ -27,8 +27,10 @@ struct bridge {
 struct bridge_nic {
 	struct bridge *bridge; /* outlives the interface */
 	u8 address[NET_ADDRESS];
-	u32 flags;                 /* NET_ANTI_SPOOF */
-	u64 rate;                  /* bytes per second, 0: any */
+	u32 flags;                    /* NET_ANTI_SPOOF */
+	u64 rate;                     /* bytes per second, 0: any */
+	const struct net_rule *rules; /* see net_port_filter(); they stay as long as the interface */
+	unsigned nr_rules;
 	struct sched_group *payer; /* for its frames, and those from outside that it receives; NULL: nobody */
 };
 

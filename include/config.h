@@ -14,6 +14,7 @@
 #define CONFIG_BRIDGE_MAX 16    /* name of a bridge, with its end */
 #define CONFIG_BRIDGE_PORTS 128 /* interfaces on one bridge */
 #define CONFIG_MAX_MODULES 8
+#define CONFIG_MAX_RULES 16 /* of a VM's packet filters */
 #define CONFIG_PATH_MAX 128
 #define CONFIG_CMDLINE_MAX 1024
 #define CONFIG_MAX_VCPUS 16
@@ -82,6 +83,16 @@ struct config_net {
 	u64 rate; /* bytes per second that may leave it, 0: any */
 };
 
+/* A rule of a packet filter; see struct net_rule, whose fields of the same names these become. */
+struct config_rule {
+	unsigned line; /* where it stands */
+	u8 nets;       /* bit 0: net1; 0: all interfaces of the VM */
+	bool incoming, drop;
+	u8 protocol;
+	u16 ethertype, port_first, port_last;
+	u32 source, source_mask, target, target_mask;
+};
+
 /* A [vm NAME] section. */
 struct config_vm {
 	char name[CONFIG_NAME_MAX]; /* of the section; see config_vm_name() */
@@ -97,6 +108,8 @@ struct config_vm {
 	unsigned nr_modules;
 	struct config_disk disks[CONFIG_MAX_DISKS]; /* disk1 first */
 	struct config_net nets[CONFIG_MAX_NETS];    /* net1 first */
+	struct config_rule rules[CONFIG_MAX_RULES]; /* in their order */
+	unsigned nr_rules;
 	char cmdline[CONFIG_CMDLINE_MAX];
 	enum console_kind console;
 	bool autostart;
@@ -135,7 +148,7 @@ struct config {
 struct config_error {
 	unsigned line;  /* 0: the file as a whole */
 	char key[32];   /* "" where no key is concerned */
-	char text[216]; /* what was wrong and what was expected */
+	char text[240]; /* what was wrong and what was expected */
 };
 
 /* How many [vm NAME] sections the text has at most, from 1 to CONFIG_MAX_VMS: room for them is enough. */

@@ -68,6 +68,11 @@ int config_set_uplink(struct config_parser *p, const struct config_key *key, str
 /* That no two interfaces of a bridge have one address, and that there is room for all. */
 int config_check_nets(struct config_parser *p);
 
+/* ---- config_filter.c ---- */
+int config_set_filter(struct config_parser *p, const struct config_key *key, struct span value, void *field);
+/* That the interfaces that rules are for are there. */
+int config_check_filters(struct config_parser *p, const struct config_vm *vm);
+
 /* ---- config_phys.c ---- */
 bool config_is_phys(struct span value); /* it begins as a disk of the machine does */
 int config_parse_phys(struct config_parser *p, const struct config_key *key, struct span value,

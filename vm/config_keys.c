@@ -226,6 +226,9 @@ static const struct config_range range_weight = {1, 65535}, range_cap = {0, 6400
 #define EXPECT_NET                                                                                           \
 	"bridge=NAME, model=split, packed, e1000 or socle, mac=XX:XX:XX:XX:XX:XX, rate=10Mb/s, "             \
 	"spoof=yes or no, polled=yes or no"
+#define EXPECT_FILTER                                                                                        \
+	"pass or drop, in or out[, net1 to net4][, arp, ip, ip6, icmp, tcp or udp][, from=A.B.C.D/N][, "     \
+	"to=A.B.C.D/N][, port=N-M]"
 
 #define SOCLE(member) .offset = offsetof(struct config_socle, member)
 static const struct config_key socle_keys[] = {
@@ -261,6 +264,7 @@ static const struct config_key vm_keys[] = {
     {"net2", EXPECT_NET, config_set_net, VM(nets[1])},
     {"net3", EXPECT_NET, config_set_net, VM(nets[2])},
     {"net4", EXPECT_NET, config_set_net, VM(nets[3])},
+    {"filter", EXPECT_FILTER, config_set_filter, VM(rules), .repeats = true},
     {"cmdline", "text", set_cmdline, VM(cmdline), .rest_of_line = true},
     {"console", "serial, virtio or none", set_word, words_console, VM(console)},
     {"autostart", EXPECT_BOOL, set_bool, VM(autostart)},
@@ -294,7 +298,8 @@ const struct config_key_table config_socle_keys = {
     "vid tpr_shadow vpid preemption_timer ept_1g ept_ad on_idle sched log_level poll uplink"};
 const struct config_key_table config_vm_keys = {
     vm_keys, ARRAY_SIZE(vm_keys), "a [vm NAME] section",
-    "count vcpus memory pages kernel initrd module diskN cmdline console rng autostart testdev hypervisor "
+    "count vcpus memory pages kernel initrd module diskN netN filter cmdline console rng autostart testdev "
+    "hypervisor "
     "weight "
     "cap "
     "tenant pin warp warp_limit unwarp on_poweroff on_reboot on_crash"};

@@ -91,6 +91,8 @@ static u64 net_bytes(const struct config_vm *vm, enum net_model model)
 	return power_of_two(BYTES_PER_DEVICE + MIN(vm->vcpus, NET_PAIRS_MAX) * BYTES_PER_NET_PAIR);
 }
 
+#define BYTES_PER_FILTER 1024 /* CONFIG_MAX_RULES of a switch's */
+
 static u64 fixed_bytes(const struct config_vm *vm)
 {
 	u64 bytes = BYTES_PER_VM + vm->vcpus * BYTES_PER_VCPU;
@@ -98,7 +100,9 @@ static u64 fixed_bytes(const struct config_vm *vm)
 	for (unsigned i = 0; i < CONFIG_MAX_DISKS; i++)
 		bytes += vm->disks[i].path[0] ? disk_bytes(vm, vm->disks[i].model) : 0;
 	for (unsigned i = 0; i < CONFIG_MAX_NETS; i++)
-		bytes += vm->nets[i].bridge[0] ? net_bytes(vm, vm->nets[i].model) : 0;
+		bytes += vm->nets[i].bridge[0]
+			     ? net_bytes(vm, vm->nets[i].model) + (vm->nr_rules ? BYTES_PER_FILTER : 0)
+			     : 0;
 	return bytes;
 }
 

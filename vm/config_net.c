@@ -235,14 +235,17 @@ int config_check_nets(struct config_parser *p)
 {
 	int err = 0;
 
-	for (unsigned v = 0; v < p->config->nr_vms && !err; v++)
+	for (unsigned v = 0; v < p->config->nr_vms && !err; v++) {
+		const struct config_vm *vm = &p->config->vms[v];
+
 		for (unsigned i = 0; i < CONFIG_MAX_NETS && !err; i++) {
-			const struct config_vm *vm = &p->config->vms[v];
 			if (!vm->nets[i].bridge[0])
 				continue;
 			err = check_model(p, vm, i);
 			err = err ? err : check_mac(p, vm, i);
 			err = err ? err : check_room(p, vm, i);
 		}
+		err = err ? err : config_check_filters(p, vm);
+	}
 	return err;
 }

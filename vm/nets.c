@@ -67,6 +67,35 @@ static void leave(struct vm_bridge *b)
 	heap_free(b);
 }
 
+/* Those of an interface, in their order; NULL with *nr 0: there are none. False: no memory. */
+static bool rules_of(const struct config_vm *vm, unsigned net, struct net_rule **rules, unsigned *nr)
+{
+	*nr = 0;
+	*rules = NULL;
+	for (unsigned i = 0; i < vm->nr_rules; i++)
+		*nr += !vm->rules[i].nets || vm->rules[i].nets >> net & 1;
+	if (!*nr)
+		return true;
+	*rules = heap_alloc(*nr * sizeof(**rules));
+	if (!*rules)
+		return false;
+	for (unsigned i = 0, at = 0; i < vm->nr_rules; i++) {
+		const struct config_rule *r = &vm->rules[i];
+		if (!r->nets || r->nets >> net & 1)
+			(*rules)[at++] = (struct net_rule){.incoming = r->incoming,
+							   .drop = r->drop,
+							   .ethertype = r->ethertype,
+							   .protocol = r->protocol,
+							   .source = r->source,
+							   .source_mask = r->source_mask,
+							   .target = r->target,
+							   .target_mask = r->target_mask,
+							   .port_first = r->port_first,
+							   .port_last = r->port_last};
+	}
+	return true;
+}
+
 int vm_open_nets(struct vm *vm, struct pc_config *cfg)
 {
 	static const char *const ids[CONFIG_MAX_NETS] = {"net1", "net2", "net3", "net4"};
@@ -76,6 +105,11 @@ int vm_open_nets(struct vm *vm, struct pc_config *cfg)
 		struct pc_nic *nic = &cfg->nics[cfg->nr_nics];
 		if (!n->bridge[0])
 			continue;
+		unsigned nr_rules;
+		if (!rules_of(vm->config, i, &vm->rules[i], &nr_rules)) {
+			log_error("%s: net%u: no memory for its filter", vm->name, i + 1);
+			return ERR_NOMEM;
+		}
 		vm->bridges[i] = find_or_make(n->bridge);
 		if (!vm->bridges[i]) {
 			log_error("%s: net%u: no memory for bridge %s", vm->name, i + 1, n->bridge);
@@ -88,6 +122,8 @@ int vm_open_nets(struct vm *vm, struct pc_config *cfg)
 		nic->port = (struct bridge_nic){.bridge = &vm->bridges[i]->bridge,
 						.flags = n->spoof ? 0 : NET_ANTI_SPOOF,
 						.rate = n->rate,
+						.rules = vm->rules[i],
+						.nr_rules = nr_rules,
 						.payer = &vm->guest.group};
 		config_net_mac(vm->config, vm->index, i, nic->port.address);
 		cfg->nr_nics++;
@@ -101,6 +137,8 @@ void vm_close_nets(struct vm *vm)
 		if (vm->bridges[i])
 			leave(vm->bridges[i]);
 		vm->bridges[i] = NULL;
+		heap_free(vm->rules[i]);
+		vm->rules[i] = NULL;
 	}
 }
 

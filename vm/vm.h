@@ -43,6 +43,7 @@ struct vm {
 	struct pc *pc;
 	struct vm_disk disks[CONFIG_MAX_DISKS];     /* those that the configuration has */
 	struct vm_bridge *bridges[CONFIG_MAX_NETS]; /* NULL: no such interface */
+	struct net_rule *rules[CONFIG_MAX_NETS];    /* of its filter; NULL: there are none */
 	struct vm_console *console;
 	struct timer ends;     /* when it has stopped, and its end has to wait for others */
 	struct events *events; /* NULL until the guest uses them; set with the list's lock */

@@ -14,7 +14,7 @@ from linux_machine import FILES, vm
 pytestmark = pytest.mark.xdist_group("net")
 MIB = 1 << 20
 SIZE = 2 * MIB
-NETS = {"left": "vcpus = 2\nnet1 = bridge=lan\n", "right": "net1 = model=packed, mac=52:54:00:12:34:56, rate=1GB/s\n"}
+NETS = {"left": "vcpus = 2\nnet1 = bridge=lan\nfilter = drop, in, tcp, port=81\nfilter = drop, out, tcp, port=82-90\n", "right": "net1 = model=packed, mac=52:54:00:12:34:56, rate=1GB/s\n"}
 NAMES = list(NETS)
 
 
@@ -77,6 +77,12 @@ def test_files(told, name):
     got = [line.split() for line in of(told, name, "got")]
     assert [md5 for host, md5, dash in got] == [has, has], (has, got)
     assert [":" in host for host, md5, dash in got] == [False, True]
+
+
+def test_filter(told):
+    """Left lets nobody in at one port (M93); what it sends there itself is not meant."""
+    assert of(told, "right", "port 81") == ["is silent"]
+    assert of(told, "left", "port 81") == ["answers"]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -53,6 +53,62 @@ static void polled(void **state)
 	       "e1000 is not polled");
 }
 
+/* M93 */
+static void filters(void **state)
+{
+	char text[2048] = VM_HEAD "net1 = bridge=a\nnet3 = bridge=b\n";
+
+	(void)state;
+	accept(VM_HEAD "net1 = bridge=a\nnet3 = bridge=b\n"
+		       "filter = drop, in, tcp, port=25\n"
+		       "filter = PASS,out,net3,udp,from=10.1.2.3/8,to=192.168.0.7,port=53-67 # names\n"
+		       "filter = drop, out, arp\nfilter = pass, in, ip6, net1\nfilter = in, drop, icmp\n"
+		       "filter = drop, out, from=10.0.0.0/32\n");
+	const struct config_rule *r = c.vms[0].rules;
+	assert_int_equal(c.vms[0].nr_rules, 6);
+	assert_true(r[0].drop && r[0].incoming && !r[0].nets && r[0].ethertype == 0x800 &&
+		    r[0].protocol == 6);
+	assert_true(r[0].port_first == 25 && r[0].port_last == 25 && !r[0].source_mask && !r[0].target_mask);
+	assert_true(!r[1].drop && !r[1].incoming && r[1].nets == 4 && r[1].protocol == 17);
+	assert_true(r[1].source == 0x0a000000 && r[1].source_mask == 0xff000000);
+	assert_true(r[1].target == 0xc0a80007 && r[1].target_mask == 0xffffffff);
+	assert_true(r[1].port_first == 53 && r[1].port_last == 67);
+	assert_true(r[2].drop && r[2].ethertype == 0x806 && !r[2].protocol);
+	assert_true(r[3].ethertype == 0x86dd && r[3].nets == 1);
+	assert_true(r[4].protocol == 1 && r[4].drop && r[4].incoming);
+	assert_true(r[5].ethertype == 0x800 && !r[5].protocol && r[5].source == 0x0a000000);
+	static const char *const bad[][2] = {
+	    {"drop", "a rule says pass or drop, and in or out"},
+	    {"in, tcp", "a rule says pass or drop, and in or out"},
+	    {"drop, in, out", "bad value \"out\""},
+	    {"drop, in, tcp, udp", "bad value \"udp\""},
+	    {"drop, in, port=25", "port= needs tcp or udp"},
+	    {"drop, in, icmp, port=25", "port= needs tcp or udp"},
+	    {"drop, in, arp, from=10.0.0.1", "from= and to= are addresses of IPv4"},
+	    {"drop, in, from=10.0.0.256", "bad value"},
+	    {"drop, in, from=10.0.0", "bad value"},
+	    {"drop, in, from=10.0.0.1/0", "bad value"},
+	    {"drop, in, from=10.0.0.1/33", "bad value"},
+	    {"drop, in, to=10.0.0.1x", "bad value"},
+	    {"drop, in, tcp, port=0", "bad value"},
+	    {"drop, in, tcp, port=9-8", "bad value"},
+	    {"drop, in, tcp, port=65536", "bad value"},
+	    {"drop, in, net2", "the VM has no net2"},
+	    {"drop, in, net5", "bad value \"net5\""},
+	    {"reject, in", "bad value \"reject\""}};
+	for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
+		char line[256];
+		snprintf(line, sizeof(line), VM_HEAD "net1 = bridge=a\nfilter = %s\n", bad[i][0]);
+		refuse(line, 5, "filter", bad[i][1]);
+	}
+	refuse(VM_HEAD "filter = drop, in\n", 4, "filter", "the VM has no network interface");
+	for (unsigned i = 0; i < CONFIG_MAX_RULES; i++)
+		strcat(text, "filter = drop, in\n");
+	accept(text);
+	strcat(text, "filter = drop, in\n");
+	refuse(text, 6 + CONFIG_MAX_RULES, "filter", "more than 16 rules");
+}
+
 static void rates(void **state)
 {
 	static const struct {
@@ -162,8 +218,9 @@ static void one_bridge(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(words),     cmocka_unit_test(polled),    cmocka_unit_test(rates),
-	    cmocka_unit_test(bad_words), cmocka_unit_test(addresses), cmocka_unit_test(one_bridge),
+	    cmocka_unit_test(words),      cmocka_unit_test(polled),    cmocka_unit_test(filters),
+	    cmocka_unit_test(rates),      cmocka_unit_test(bad_words), cmocka_unit_test(addresses),
+	    cmocka_unit_test(one_bridge),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
