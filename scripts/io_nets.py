@@ -24,6 +24,7 @@ class NetWay:
     mode: str = ""
     pc: bool = False    # by the kernel for PCs
     long: bool = True   # takes segments that are to be cut
+    polled: bool = False   # by a CPU of its own
 
 
 NET_WAYS = [
@@ -34,6 +35,8 @@ NET_WAYS = [
     NetWay("virtio, packed, bare guest", "bare", "packed", mode="packed"),
     NetWay("Socle ring, bare guest", "bare", "socle", mode="socle", long=False),
     NetWay("82540EM, bare guest", "bare", "e1000", mode="e1000", long=False),
+    NetWay("virtio, split, polled, bare guest", "bare", "split, polled=yes", mode="virtio", polled=True),
+    NetWay("Socle ring, polled, bare guest", "bare", "socle, polled=yes", mode="socle", long=False, polled=True),
 ]
 
 
@@ -46,6 +49,11 @@ def copied(row, _rows):
     return row.copied
 
 
+def told(row, _rows):
+    """Exits in which the guest tells of frames, by a register or a call."""
+    return sum(row.reasons.get(reason, 0) for reason in ("ports", "violations", "vmcall"))
+
+
 def to_two_ports(row, rows):
     two = rows.get((row.way.replace("64", "2"),) + row.key()[1:])
     return row.hypervisor / two.hypervisor if two else None
@@ -55,6 +63,9 @@ BULK = ("virtio, split, bare guest", SEND, 1500, BURST)
 NET_BARS = [
     Bar("1500 B sent in bulk, virtio: exits", BULK, exits, 0.1),
     Bar("1500 B sent in bulk, virtio: hypervisor, without copying", BULK, own_hypervisor, 800),
+    Bar("1500 B sent in bulk, virtio polled: exits to tell of frames", ("virtio, split, polled, bare guest",) + BULK[1:], told, 0.001),
+    Bar("1500 B sent in bulk, Socle ring polled: exits to tell of frames", ("Socle ring, polled, bare guest",) + BULK[1:], told,
+        0.001),
     # What was checked is what is sent: the header goes through the switch's own memory.
     Bar("1500 B sent in bulk, virtio: bytes copied, header twice", BULK, copied, 1500 + 64 + 12),
 ]
@@ -123,12 +134,12 @@ def net_rows(way, text):
 
 
 # ---- measuring ----
-def machine(booter, config, files, end, args):
+def machine(booter, config, files, end, args, cpus=1):
     """What was said until the end."""
     from conftest import Console, emulator_slot   # it needs the build directory's name
     img = booter.image(config, files)
     with emulator_slot():
-        console = Console(booter.argv(img, 1024, 1, args.t, "bochs", None, ()), args.t)
+        console = Console(booter.argv(img, 1024, cpus, args.t, "bochs", None, ()), args.t)
         try:
             return console.expect(end, timeout=args.t)
         finally:
@@ -140,7 +151,8 @@ def measure_bare_net(booter, way, args):
     config = "".join("[vm %s]\nmemory = 64\nkernel = net.elf\ntestdev = yes\nnet1 = bridge=lan, model=%s\n"
                      "cmdline = mode=%s role=%s %s\n" % (role, way.model, way.mode, role, bare_words(way, args.quick))
                      for role in ("first", "second"))
-    text = machine(booter, "[socle]\n" + config, {"net.elf": args.build + "/guests/bench-net.elf"}, r"no VM is running", args)
+    text = machine(booter, "[socle]\n" + "poll = 1\n" * way.polled + config, {"net.elf": args.build + "/guests/bench-net.elf"},
+                   r"no VM is running", args, 1 + way.polled)
     rows = net_rows(way, text)
     if "FAIL" in text or not rows:
         raise SystemExit("bench-io: %s:\n%s" % (way.name, text[-3000:]))

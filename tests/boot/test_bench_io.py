@@ -100,7 +100,9 @@ def test_network_figures():
     assert both.key() == (way.name, "round trip", 64, 1)                # of both guests together
     assert (both.exits, both.hypervisor, both.copied) == (6.1, 3120, 128)
     verdicts = {bar.what: ok for bar, _got, ok in io_report.judge([sent, received, both])}
-    assert [verdicts[bar.what] for bar in NET_BARS] == [True, False, True, None, None]   # 1000 - 1564 / 8 is above 800
+    assert [verdicts[bar.what] for bar in NET_BARS] == [True, False, None, None, True, None, None]   # 1000 - 1564 / 8 is above 800
+    polled = dataclasses.replace(sent, way="Socle ring, polled, bare guest")
+    assert [(got, ok) for bar, got, ok in io_report.judge([polled]) if "Socle ring polled: exits to tell" in bar.what] == [(0.02, False)]
     assert {bar.point[0] for bar in NET_BARS} <= {w.name for w in NET_WAYS} | set(PORTS_WAYS)
     few, many = (dataclasses.replace(sent, way="%d ports" % n, op=BY_PORTS, size=64, hypervisor=h) for n, h in ((2, 100), (64, 109)))
     by = [(got, ok) for bar, got, ok in io_report.judge([few, many]) if "64 ports" in bar.what]
