@@ -41,9 +41,12 @@ static u64 unpaid(const struct bridge *b, struct bridge_time t)
 	return ticks - MIN(ticks, now.charged - t.charged);
 }
 
-void bridge_pay(const struct bridge *b, struct sched_group *g, struct bridge_time t)
+u64 bridge_pay(const struct bridge *b, struct sched_group *g, struct bridge_time t)
 {
-	sched_charge(g, unpaid(b, t));
+	u64 ticks = unpaid(b, t);
+
+	sched_charge(g, ticks);
+	return ticks;
 }
 
 void bridge_pay_part(struct bridge *b, struct sched_group *g, struct bridge_time t)
@@ -91,8 +94,7 @@ static void later(void *opaque)
 	spin_unlock(&b->lock);
 	more = net_switch_run(&b->sw, tsc_to_ns(began.since), BUDGET, &next);
 	spin_lock(&b->lock);
-	ticks = unpaid(b, began);
-	sched_charge(NULL, ticks);
+	ticks = bridge_pay(b, NULL, began);
 	sched_go_on(NULL, ticks, tsc_now());
 	go_on(b, more, next);
 }

@@ -21,7 +21,7 @@ static void later(void *opaque)
 {
 	struct e1000 *e = opaque;
 	struct bridge_time began = bridge_time(e->bridge);
-	u64 now, rests = sched_rests_until(e->group, began.since);
+	u64 ticks, rests = sched_rests_until(e->group, began.since);
 
 	if (rests > began.since) {
 		timer_set(&e->later, rests);
@@ -29,10 +29,9 @@ static void later(void *opaque)
 	}
 	spin_unlock(&e->lock);
 	e1000_transmit(e);
-	bridge_pay(e->bridge, e->group, began);
+	ticks = bridge_pay(e->bridge, e->group, began);
 	spin_lock(&e->lock);
-	now = tsc_now();
-	rests = sched_go_on(e->group, now - began.since, now);
+	rests = sched_go_on(e->group, ticks, tsc_now());
 	if (e->later.armed)
 		timer_set(&e->later, rests);
 }

@@ -14,7 +14,7 @@ static void fire(void *opaque)
 	}
 	next = l->go_on(l->opaque);
 	now = tsc_now();
-	rests = sched_go_on(l->payer, now - began, now);
+	rests = sched_go_on(l->payer, now - began - MIN(l->elsewhere, now - began), now);
 	if (next != LATER_NEVER)
 		timer_set(&l->timer, MAX(next, rests));
 }

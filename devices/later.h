@@ -20,6 +20,8 @@ struct later {
 	 * is nothing more. */
 	u64 (*go_on)(void *opaque);
 	void *opaque;
+	u64 elsewhere; /* ticks of the turn that sched_go_on() knows already; go_on() says it each time, or
+			  never */
 };
 
 /* payer: of timer.group, too; NULL: whoever runs. */

@@ -145,7 +145,7 @@ static u32 take(struct pv_net *n, struct net_ring *r, struct net_frame **frames,
 
 	*again = false;
 	n->blocked = false;
-	for (u64 sum = 0, tries = 0; nr < most && sum < bytes; tries++) {
+	for (u64 sum = 0, tries = 0; nr < most && sum < bytes;) {
 		struct socle_request q;
 		struct pv_frame *s;
 		int rc;
@@ -162,6 +162,7 @@ static u32 take(struct pv_net *n, struct net_ring *r, struct net_frame **frames,
 		rc = pv_net_pieces(r, &q, SOCLE_RING_SEND, s->piece);
 		if (unlikely(rc < 0)) {
 			pv_net_answer(r, q.id, rc, 0, 0);
+			tries++;
 			continue;
 		}
 		n->pulled[nr] = n->free_slots[--n->nr_free];
@@ -217,7 +218,7 @@ static u64 go_on(void *opaque)
 	struct bridge_time began = bridge_time(n->bridge);
 
 	send_some(n);
-	bridge_pay(n->bridge, n->group, began);
+	n->later.elsewhere = tsc_now() - began.since - bridge_pay(n->bridge, n->group, began);
 	spin_lock(&n->ring[RING_TX].lock);
 	pv_net_unlock_and_tell(n, &n->ring[RING_TX]);
 	return LATER_NEVER;

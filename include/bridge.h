@@ -53,8 +53,8 @@ void bridge_flush(struct bridge *b, struct net_port *p);
 /* A port's operation has cost that many ticks on behalf of its own VM, whoever the sender was. */
 void bridge_charge(struct bridge *b, struct sched_group *g, u64 ticks);
 /* A timer that nobody pays for has run the switch: since then, but for what bridge_charge() took, on behalf
- * of g. Before: */
+ * of g. How many ticks that was: sched_go_on() knows the others. Before: */
 struct bridge_time bridge_time(const struct bridge *b);
-void bridge_pay(const struct bridge *b, struct sched_group *g, struct bridge_time t);
+u64 bridge_pay(const struct bridge *b, struct sched_group *g, struct bridge_time t);
 /* The same within a time for which somebody else pays: as bridge_charge(). */
 void bridge_pay_part(struct bridge *b, struct sched_group *g, struct bridge_time t);

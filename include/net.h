@@ -55,8 +55,7 @@ struct net_frame {
 	struct net_offload offload;
 	struct net_page *page; /* the frame is alone in it, and its receiver may have it whole; NULL: no */
 	/* Once for each net_send(), or frame of pull(): the frame is the sender's again. delivered: to one
-	 * receiver at least. On the CPU that runs the switch, or in net_port_flush(); may not call the
-	 * switch. NULL: sent() is enough. */
+	 * receiver at least. On the CPU that runs the switch; may not call it. NULL: sent() is enough. */
 	void (*complete)(struct net_frame *f, bool delivered);
 	/* For complete(): the only port that it was for, whether it had room or not; NULL: none, or several.
 	 */
@@ -109,7 +108,9 @@ struct net_port_ops {
 };
 
 /* The first rule that matches decides; when none does, the frame passes. A field that is 0 matches anything;
- * one that is not matches only frames that have it (no fragments but the first have ports). */
+ * one that is not matches only frames that have it (no fragments but the first have ports). Of a frame whose
+ * headers go on behind what is looked at, or are cut off, nobody can say what it has: any rule that drops
+ * matches it, and none that lets pass. */
 struct net_rule {
 	bool incoming; /* towards the port's VM; else from it */
 	bool drop;
@@ -174,6 +175,7 @@ struct net_switch {
 	struct spinlock lock;
 	bool running; /* a CPU forwards; ports stay meanwhile */
 	u32 flushes;  /* ports that are to be flushed */
+	u32 rules;    /* of all ports together; changes while nobody forwards */
 	u64 passages; /* so many have begun: who runs the switch knows a port only within one */
 	u64 secret;   /* odd */
 	u64 max_age;

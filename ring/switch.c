@@ -50,7 +50,9 @@ int net_port_close(struct net_port *p)
 	if (list_empty(&p->queue) && sw->at != p && p->taken_head == p->taken_tail) {
 		if (!p->closing) { /* from here on nobody finds it */
 			list_remove(&p->turn);
+			sw->rules -= p->nr_rules;
 			sw->flushes -= p->flushes;
+			p->flushes = false;
 			net_table_forget(sw, p);
 			net_table_changed(sw);
 			__atomic_store_n(&sw->ports[p->index], NULL, __ATOMIC_RELAXED);
@@ -83,6 +85,7 @@ int net_port_filter(struct net_port *p, const struct net_rule *rules, unsigned n
 
 	spin_lock(&p->sw->lock);
 	if (!p->sw->running) {
+		p->sw->rules += nr - p->nr_rules;
 		p->rules = rules;
 		p->nr_rules = nr;
 		err = 0;
@@ -113,7 +116,7 @@ struct net_meters net_port_meters(struct net_port *p)
 static void has_frames(struct net_switch *sw, struct net_port *p)
 {
 	p->woken = true;
-	if (list_empty(&p->turn))
+	if (list_empty(&p->turn) && !p->closing)
 		list_insert(&sw->senders, &p->turn);
 }
 
@@ -135,7 +138,9 @@ void net_port_wake(struct net_port *p)
 void net_port_flush(struct net_port *p)
 {
 	spin_lock(&p->sw->lock);
-	p->sw->flushes += !p->flushes;
-	p->flushes = true;
+	if (!p->closing) { /* else it has nothing any more, and nobody would look */
+		p->sw->flushes += !p->flushes;
+		p->flushes = true;
+	}
 	spin_unlock(&p->sw->lock);
 }

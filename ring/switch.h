@@ -30,6 +30,7 @@ struct net_headline {
 	u32 source, target;
 	u32 port; /* destination; ~0: none */
 	bool ipv4;
+	bool hidden; /* the headers end beyond what there is of them */
 };
 struct net_headline net_parse(const u8 *header, u32 have);
 /* Whether the port's rules let it pass. */

@@ -48,10 +48,11 @@ static bool pieces_ok(const struct net_frame *f)
 }
 
 /* Reads the header, once; false: the frame is none. */
-static bool read_header(struct passage *w)
+static bool read_header(const struct net_switch *sw, struct passage *w)
 {
 	struct net_frame *f = w->frame;
-	u32 most = unlikely(f->offload.cut) ? NET_HEADER_CUT : NET_HEADER, n = MIN(f->length, most);
+	u32 most = unlikely(f->offload.cut || sw->rules) ? NET_HEADER_CUT : NET_HEADER,
+	    n = MIN(f->length, most);
 
 	if (f->length < NET_FRAME_MIN || f->length > NET_FRAME_MAX || f->nr_pieces > NET_PIECES ||
 	    !pieces_ok(f))
@@ -192,7 +193,7 @@ static void decide(struct net_switch *sw, struct passage *w)
 	u64 source, address;
 
 	w->dropped = true;
-	if (!read_header(w) || w->header[NET_ADDRESS] & 1) {
+	if (!read_header(sw, w) || w->header[NET_ADDRESS] & 1) {
 		p->meters.tx_bad++;
 		return;
 	}
@@ -351,9 +352,16 @@ static void tell(struct net_switch *sw)
 {
 	struct net_port *p;
 
-	while (next_of(sw, sw->has_sent, &p))
-		if (p && p->ops->sent)
-			p->ops->sent(p, p->taken_head);
+	while (next_of(sw, sw->has_sent, &p)) {
+		if (!p || !p->ops->sent)
+			continue;
+		if (unlikely(sw->at != p)) {
+			spin_lock(&sw->lock);
+			says_turn(sw, p);
+			spin_unlock(&sw->lock);
+		}
+		p->ops->sent(p, p->taken_head);
+	}
 	while (next_of(sw, sw->received, &p))
 		if (p && p->ops->ready)
 			p->ops->ready(p);
@@ -416,6 +424,8 @@ bool net_switch_run(struct net_switch *sw, u64 now, unsigned budget, u64 *next)
 			budget -= MIN(budget, serve(sw, p, budget));
 			continue;
 		}
+		if (unlikely(sw->flushes))
+			continue; /* of a port that was passed already */
 		if (!has_news(sw))
 			break;
 		spin_unlock(&sw->lock);

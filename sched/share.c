@@ -91,7 +91,7 @@ u64 sched_go_on(struct sched_group *g, u64 ticks, u64 now)
 	rest = MIN(rest_left(g, now) + MIN(rest, most), most);
 	__atomic_store_n(&g->rests_on, s, __ATOMIC_RELAXED);
 	g->rests_until = own_time(s, now) + rest;
-	g->rests_end = now + ns_to_tsc(WAIT_MOST_NS);
+	__atomic_store_n(&g->rests_end, now + ns_to_tsc(WAIT_MOST_NS), __ATOMIC_RELAXED);
 	spin_unlock(&g->lock);
 	return now + rest;
 }
@@ -101,6 +101,7 @@ u64 sched_rests_until(struct sched_group *g, u64 now)
 	u64 left;
 
 	if (!g || !__atomic_load_n(&g->rests_on, __ATOMIC_RELAXED) ||
+	    now >= __atomic_load_n(&g->rests_end, __ATOMIC_RELAXED) ||
 	    (!rivals_weight(self(), g) && group_budget(g, now)))
 		return now;
 	spin_lock(&g->lock);
