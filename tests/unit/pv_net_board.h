@@ -17,8 +17,8 @@
 #include "socle/ring.h"
 
 #define SIDES 2u
-#define SIDE_RAM 0x80000ull
-#define SIDE_ROM 0x80000ull /* a page */
+#define SIDE_RAM 0x200000ull
+#define SIDE_ROM 0x200000ull /* a page */
 #define SIDE_EVENT 9u
 
 enum { TX, RX };
@@ -37,6 +37,7 @@ struct side {
 
 static struct side side[SIDES];
 static struct bridge bridge;
+static bool sides_large; /* the next have their memory in pages of 2 MiB */
 
 struct gmem *guest_mem(struct guest *g)
 {
@@ -162,7 +163,7 @@ static inline void sides_create(u32 flags, u64 rate)
 	memcpy(third.address, peer_address, NET_ADDRESS);
 	MUST(bridge_join(&third, &peer.port, &ops) == 0);
 	for (unsigned i = 0; i < SIDES; i++)
-		side_create(&side[i], i, 0, flags, rate);
+		side_create(&side[i], i, sides_large ? 9 : 0, flags, rate);
 }
 
 static inline void side_destroy(struct side *s)

@@ -4,6 +4,7 @@
 #include "shim.h"
 
 #include <malloc.h>
+#include <sanitizer/asan_interface.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -13,6 +14,7 @@
 #include "log.h"
 #include "nic.h"
 #include "poll.h"
+#include "spinlock.h"
 
 #define WEAK __attribute__((weak))
 
@@ -103,6 +105,65 @@ WEAK void cpu_poll_interrupts(void)
 	shim_polls++;
 }
 
+/* Blocks of 2 MiB are kept, for they take long to get, and come back in pieces where a guest's large page was
+ * split. ASan sees who uses what is free. */
+#define BLOCK_ORDER 9u
+#define BLOCK_BYTES ((size_t)PAGE_SIZE << BLOCK_ORDER)
+static struct {
+	u8 *at;
+	size_t used; /* bytes that are not back */
+} block[32];
+static bool block_locked; /* atomic */
+
+static void blocks_lock(void)
+{
+	while (__atomic_exchange_n(&block_locked, true, __ATOMIC_ACQUIRE))
+		cpu_relax();
+}
+
+static void blocks_unlock(void)
+{
+	__atomic_store_n(&block_locked, false, __ATOMIC_RELEASE);
+}
+
+static void *block_get(void)
+{
+	void *p = NULL;
+
+	blocks_lock();
+	for (unsigned i = 0; i < ARRAY_SIZE(block) && !p; i++) {
+		if (block[i].used)
+			continue;
+		if (!block[i].at)
+			block[i].at = aligned_alloc(BLOCK_BYTES, BLOCK_BYTES);
+		p = block[i].at;
+		block[i].used = p ? BLOCK_BYTES : 0;
+	}
+	blocks_unlock();
+	if (p)
+		__asan_unpoison_memory_region(p, BLOCK_BYTES);
+	return p;
+}
+
+/* False: it is of no block. */
+static bool block_put(u8 *p, size_t bytes)
+{
+	bool found = false;
+
+	blocks_lock();
+	for (unsigned i = 0; i < ARRAY_SIZE(block) && !found; i++) {
+		found = block[i].at && (size_t)(p - block[i].at) < BLOCK_BYTES;
+		if (!found)
+			continue;
+		if (__asan_address_is_poisoned(p) || bytes > block[i].used)
+			panic("%p is free", (void *)p);
+		__asan_poison_memory_region(p, bytes);
+		block[i].used -= bytes;
+	}
+	blocks_unlock();
+	return found;
+}
+
 WEAK hpa_t page_alloc(unsigned order)
 {
 	void *p;
@@ -110,7 +171,8 @@ WEAK hpa_t page_alloc(unsigned order)
 		return PAGE_NONE;
 	if (shim_fail_after > 0)
 		shim_fail_after--;
-	p = aligned_alloc((size_t)PAGE_SIZE << order, (size_t)PAGE_SIZE << order);
+	p = order == BLOCK_ORDER ? block_get()
+				 : aligned_alloc((size_t)PAGE_SIZE << order, (size_t)PAGE_SIZE << order);
 	if (!p)
 		return PAGE_NONE;
 	memset(p, 0xa5, (size_t)PAGE_SIZE << order);
@@ -121,7 +183,8 @@ WEAK hpa_t page_alloc(unsigned order)
 WEAK void page_free(hpa_t pa, unsigned order)
 {
 	shim_pages_in_use -= 1L << order;
-	free(phys_to_virt(pa));
+	if (!block_put(phys_to_virt(pa), (size_t)PAGE_SIZE << order))
+		free(phys_to_virt(pa));
 }
 
 WEAK hpa_t page_alloc_zeroed(unsigned order)

@@ -218,7 +218,7 @@ static void limits(void **state)
 	destroy();
 }
 
-int main(void)
+static int run(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(rings),      cmocka_unit_test(buffers),         cmocka_unit_test(indices),
@@ -226,4 +226,9 @@ int main(void)
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
+}
+
+int main(void)
+{
+	return ram_both_ways(run);
 }

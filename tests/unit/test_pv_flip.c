@@ -177,10 +177,10 @@ static void large_pages(void **state)
 	side_destroy(b);
 	side_create(b, 1, 9, 0, 0);
 	struct side *s = b;
-	MUST(gmem_add_slot(&s->mem, PAGE_SIZE_2M, PAGE_SIZE_2M, 0) == 0);
+	MUST(gmem_add_slot(&s->mem, 2 * PAGE_SIZE_2M, PAGE_SIZE_2M, 0) == 0);
 	gmem_tlb_reset(&tlb);
 	p = (struct gmem_page){&a->mem, FRAMES, NULL};
-	q = (struct gmem_page){&s->mem, PAGE_SIZE_2M + 5 * PAGE_SIZE, NULL};
+	q = (struct gmem_page){&s->mem, 2 * PAGE_SIZE_2M + 5 * PAGE_SIZE, NULL};
 	fill(s, q.gpa, 0x31);
 	fill(s, q.gpa + PAGE_SIZE, 0x32);
 	fill(a, p.gpa, 0x33);
@@ -206,11 +206,11 @@ static void large_pages(void **state)
 	page_is(s, q.gpa, 0, 0x33);
 	page_is(s, q.gpa + PAGE_SIZE, 0, 0x32);
 	page_is(a, p.gpa, 0, 0x31);
-	/* Back, for the heap of this test knows only whole blocks. */
+	/* Back: what was split is one page again. */
 	assert_int_equal(gmem_exchange(&p, &q), 0);
 	gmem_unpin(&a->mem, p.host);
 	gmem_unpin(&s->mem, q.host);
-	assert_true(ept_merge(&s->ept, PAGE_SIZE_2M, PAGE_SIZE_2M));
+	assert_true(ept_merge(&s->ept, 2 * PAGE_SIZE_2M, PAGE_SIZE_2M));
 	sides_destroy();
 }
 

@@ -271,7 +271,7 @@ static void as_large_as_promised(void **state)
 	destroy();
 }
 
-int main(void)
+static int run(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(configuration),
@@ -283,4 +283,9 @@ int main(void)
 	    cmocka_unit_test(as_large_as_promised),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
+}
+
+int main(void)
+{
+	return ram_both_ways(run);
 }

@@ -264,7 +264,7 @@ static void not_before_it_may(void **state)
 	destroy();
 }
 
-int main(void)
+static int run(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(any_order),
@@ -276,4 +276,9 @@ int main(void)
 	    cmocka_unit_test(not_before_it_may),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
+}
+
+int main(void)
+{
+	return ram_both_ways(run);
 }

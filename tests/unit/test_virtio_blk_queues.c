@@ -223,7 +223,7 @@ static void reset_waits_for_all(void **state)
 	destroy();
 }
 
-int main(void)
+static int run(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(config),           cmocka_unit_test(none_waits_for_another),
@@ -231,4 +231,9 @@ int main(void)
 	    cmocka_unit_test(polled),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
+}
+
+int main(void)
+{
+	return ram_both_ways(run);
 }

@@ -267,7 +267,7 @@ static void no_place(void **state)
 	destroy();
 }
 
-int main(void)
+static int run(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(identity),
@@ -281,4 +281,9 @@ int main(void)
 	    cmocka_unit_test(no_place),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
+}
+
+int main(void)
+{
+	return ram_both_ways(run);
 }

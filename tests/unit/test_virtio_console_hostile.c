@@ -194,7 +194,7 @@ static void indices_that_jump(void **state)
 	}
 }
 
-int main(void)
+static int run(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(hostile_buffers),
@@ -204,4 +204,9 @@ int main(void)
 	    cmocka_unit_test(indices_that_jump),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
+}
+
+int main(void)
+{
+	return ram_both_ways(run);
 }

@@ -318,7 +318,7 @@ static void offload_sent(void **state)
 	}
 }
 
-int main(void)
+static int run(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(configuration), cmocka_unit_test(transmit), cmocka_unit_test(transmit_nonsense),
@@ -326,4 +326,9 @@ int main(void)
 	    cmocka_unit_test(offload_sent),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
+}
+
+int main(void)
+{
+	return ram_both_ways(run);
 }

@@ -387,7 +387,7 @@ static void chains_of_nothing(void **state)
 	}
 }
 
-int main(void)
+static int run(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(filters),
@@ -401,4 +401,9 @@ int main(void)
 	};
 	shim_quiet = 1;
 	return cmocka_run_group_tests(tests, NULL, NULL);
+}
+
+int main(void)
+{
+	return ram_both_ways(run);
 }

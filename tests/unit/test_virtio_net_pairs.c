@@ -330,7 +330,7 @@ static void pairs_go_on_with_each_other(void **state)
 	assert_int_equal(peer.frames, 2 * MANY);
 }
 
-int main(void)
+static int run(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(offered),
@@ -343,4 +343,9 @@ int main(void)
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
+}
+
+int main(void)
+{
+	return ram_both_ways(run);
 }

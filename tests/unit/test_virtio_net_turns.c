@@ -194,7 +194,7 @@ static void rate(void **state)
 	}
 }
 
-int main(void)
+static int run(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(receiver_is_told),
@@ -205,4 +205,9 @@ int main(void)
 	    cmocka_unit_test(rate),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
+}
+
+int main(void)
+{
+	return ram_both_ways(run);
 }

@@ -368,7 +368,7 @@ static void hostile_moments(void **state)
 	destroy();
 }
 
-int main(void)
+static int run(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(identity),
@@ -382,4 +382,9 @@ int main(void)
 	    cmocka_unit_test(hostile_moments),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
+}
+
+int main(void)
+{
+	return ram_both_ways(run);
 }

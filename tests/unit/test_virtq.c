@@ -305,7 +305,7 @@ static void sizes_and_places(void **state)
 static void no_memory_behind_it(void **state)
 {
 	(void)state;
-	for (long left = 0; left < 5; left++) {
+	for (long left = 0; left < (ram_large ? 3 : 5); left++) { /* tables, then frames */
 		teardown(state);
 		ram_create();
 		shim_fail_after = left;
@@ -329,6 +329,7 @@ static void pages_change(void **state)
 	driver_add(&driver, &one, 1, false);
 	assert_int_equal(virtq_pop(&queue, &c), 1);
 	assert_int_equal(ept_lookup(&guest_ept, page, &old), 0);
+	old.hpa += page & (old.size - 1);
 	hpa_t new = page_alloc_zeroed(0);
 	assert_int_equal(ept_map(&guest_ept, page, new, PAGE_SIZE, EPT_RWX, EPT_WB), 0);
 	virtq_push(&queue, &c, 16);
@@ -338,7 +339,7 @@ static void pages_change(void **state)
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-int main(void)
+static int run(void)
 {
 	const struct CMUnitTest tests[] = {
 	    TEST(split_round_trips),        TEST(packed_round_trips),  TEST(segments_are_the_guests_memory),
@@ -346,4 +347,9 @@ int main(void)
 	    TEST(sizes_and_places),         TEST(no_memory_behind_it), TEST(pages_change),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
+}
+
+int main(void)
+{
+	return ram_both_ways(run);
 }

@@ -262,7 +262,7 @@ static void no_wakeup_is_lost(void **state)
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-int main(void)
+static int run(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(split_arithmetic), cmocka_unit_test(packed_arithmetic),
@@ -270,4 +270,9 @@ int main(void)
 	    TEST(kicks_where_asked_for),        TEST(no_wakeup_is_lost),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
+}
+
+int main(void)
+{
+	return ram_both_ways(run);
 }

@@ -76,7 +76,7 @@ static void all_or_none(void **state)
 /* Pages side by side take no room, but time: there is an end to how many are looked up. */
 static void bytes_have_an_end(void **state)
 {
-	const u32 part = HIGH_END - HIGH_BASE;
+	const u32 part = 0x40000;
 
 	(void)state;
 	for (unsigned packed = 0; packed < 2; packed++)
@@ -86,8 +86,8 @@ static void bytes_have_an_end(void **state)
 			arena_used = 0;
 			ram_create();
 			driver_init(&d, 16, features, 0x8000);
-			at(0, 1); /* the tables have their pages */
-			for (gpa_t gpa = HIGH_BASE; gpa < HIGH_END; gpa += PAGE_SIZE)
+			at(HIGH_BASE + part, 1); /* the tables have their pages */
+			for (gpa_t gpa = HIGH_BASE; gpa < HIGH_BASE + part; gpa += PAGE_SIZE)
 				at(gpa, 1);
 			assert_int_equal(virtq_start(&q, &guest_ram, &d.s), 0);
 			for (u32 i = 0; i < n; i++)

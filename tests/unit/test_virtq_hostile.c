@@ -185,14 +185,14 @@ static void addresses(void **state)
 	} row[] = {
 	    {DATA, 0, 1, 1},
 	    {DATA, 1, 1, 1},
-	    {0, 0x80000, 1, 1},
-	    {0, 0x80001, 1, ERR_FAULT}, /* into ROM */
-	    {ROM_BASE, 0x2000, 1, ERR_FAULT},
-	    {ROM_BASE - 1, 0x2002, 1, ERR_FAULT},
+	    {0, RAM_END, 1, 1},
+	    {0, RAM_END + 1, 1, ERR_FAULT}, /* into ROM */
+	    {ROM_BASE, ROM_END - ROM_BASE, 1, ERR_FAULT},
+	    {ROM_BASE - 1, ROM_END - ROM_BASE + 2, 1, ERR_FAULT},
 	    {RAM_END, 1, 1, ERR_FAULT},
 	    {ROM_END, 0x2000, 1, 1},
-	    {0, 0x84000, 1, ERR_FAULT},
-	    {0, 0x84001, ERR_FAULT, ERR_FAULT}, /* into the hole */
+	    {0, HOLE, 1, ERR_FAULT},
+	    {0, HOLE + 1, ERR_FAULT, ERR_FAULT}, /* into the hole */
 	    {HOLE, 1, ERR_FAULT, ERR_FAULT},
 	    {HIGH_BASE - 1, 1, ERR_FAULT, ERR_FAULT},
 	    {HIGH_END - 1, 1, 1, 1},
@@ -251,7 +251,7 @@ static void no_memory_behind_a_buffer(void **state)
 {
 	(void)state;
 	begin(SPLIT);
-	desc_write(QUEUE, DATA, 4, 0, 0);
+	desc_write(QUEUE, HIGH_BASE, 4, 0, 0);
 	split_publish(&driver, 0);
 	shim_fail_after = 0;
 	assert_int_equal(pop(), ERR_NOMEM);
@@ -318,7 +318,7 @@ static void changed_in_use(void **state)
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-int main(void)
+static int run(void)
 {
 	const struct CMUnitTest tests[] = {
 	    TEST(split_index_jumps),
@@ -331,4 +331,9 @@ int main(void)
 	    TEST(no_memory_behind_a_buffer),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
+}
+
+int main(void)
+{
+	return ram_both_ways(run);
 }

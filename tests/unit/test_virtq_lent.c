@@ -131,11 +131,16 @@ static void under_way(void **state)
 	assert_true(sum >= ROUNDS / 2);
 }
 
-int main(void)
+static int run(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(in_flight, setup, teardown),
 	    cmocka_unit_test_setup_teardown(under_way, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
+}
+
+int main(void)
+{
+	return ram_both_ways(run);
 }

@@ -14,29 +14,48 @@
 #include "shim.h"
 #include "virtq.h"
 
-/* ---- a guest's memory: RAM, ROM, RAM behind it, a hole of devices, RAM ---- */
-#define RAM_END 0x80000ull
-#define ROM_BASE 0x80000ull
-#define ROM_END 0x82000ull
-#define RAM2_END 0x84000ull
-#define HOLE 0x84000ull
-#define HIGH_BASE 0x100000ull
-#define HIGH_END 0x140000ull
+/* ---- a guest's memory: RAM, ROM, RAM behind it, a hole of devices, RAM; each as long as a large page, so
+ * that the same guest can be had in small pages and in large ones ---- */
+#define RAM_END 0x200000ull
+#define ROM_BASE 0x200000ull
+#define ROM_END 0x400000ull
+#define RAM2_END 0x600000ull
+#define HOLE 0x600000ull
+#define HIGH_BASE 0x800000ull
+#define HIGH_END 0xa00000ull
 
 static struct ept guest_ept;
 static struct gmem guest_ram;
+static bool ram_large; /* of the next: in pages of 2 MiB, of which virtqueues know where they are */
 
 static inline void ram_create(void)
 {
-	static const struct ept_options opt = {0};
+	static const struct ept_options opt = {.pages_2m = true};
 
 	shim_fail_after = -1;
 	MUST(ept_init(&guest_ept, &opt) == 0);
-	gmem_init(&guest_ram, &guest_ept, 0, ~0ull >> 1);
+	gmem_init(&guest_ram, &guest_ept, ram_large ? 9 : 0, ~0ull >> 1);
 	MUST(gmem_add_slot(&guest_ram, 0, RAM_END, 0) == 0);
 	MUST(gmem_add_slot(&guest_ram, ROM_BASE, ROM_END - ROM_BASE, GMEM_READONLY) == 0);
 	MUST(gmem_add_slot(&guest_ram, ROM_END, RAM2_END - ROM_END, 0) == 0);
 	MUST(gmem_add_slot(&guest_ram, HIGH_BASE, HIGH_END - HIGH_BASE, 0) == 0);
+}
+
+/* Both ways, for what only the short way or only the long one gets wrong: a group of cmocka tests. */
+static inline int ram_both_ways(int (*run)(void))
+{
+	int failed = run();
+
+	ram_large = true;
+	return failed + run();
+}
+
+/* From 20 bits: one place within 64 KiB of where a part of memory begins or ends. */
+static inline gpa_t ram_near(u32 where)
+{
+	gpa_t from = (gpa_t)(where >> 17) << 21;
+
+	return from + (where & 0x1ffff) - (from ? 0x10000 : 0);
 }
 
 static inline void ram_destroy(void)
