@@ -5,7 +5,8 @@
  * contract has them, each ends once, at most one timer is armed for each channel, no page stays pinned, and
  * after a reset the disks work.
  *
- * An input is a sequence of 8-byte steps: what, where (24 bits), value (32 bits). */
+ * An input is a sequence of 8-byte steps: what, where (24 bits), value (32 bits). Bit 6 of the first one
+ * chooses pages of 2 MiB. */
 #define SECTORS 128u
 #include "tests/unit/ata_board.h"
 
@@ -44,7 +45,7 @@ static void move(u32 w, u32 value)
 static void table(u32 w, u32 value)
 {
 	static const u32 bases[] = {DATA,       RAM_END - 512,   ROM_BASE, HOLE,
-				    0xfffff000, HIGH_END - 4096, 0,        0x7fffe};
+				    0xfffff000, HIGH_END - 4096, 0,        RAM_END - 2};
 
 	prd(w & 0x3ff, bases[w >> 10 & 7] + (value & 0xfff), value >> 12 & 0xffff, value >> 31);
 }
@@ -120,6 +121,7 @@ static void works_again(void)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	ram_large = size && data[0] & 0x40;
 	create(3, BLOCK_VOLATILE, 4);
 	for (; size >= STEP; data += STEP, size -= STEP)
 		step(data);

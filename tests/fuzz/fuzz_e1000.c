@@ -4,7 +4,8 @@
  * what the sanitizers see: frames come back, no more timers than there are, no more pages pinned than frames
  * can have, none when all is over, and after a reset the device works.
  *
- * An input is a sequence of 8-byte steps: what, where (24 bits), value (32 bits). */
+ * An input is a sequence of 8-byte steps: what, where (24 bits), value (32 bits). Bit 6 of the first one
+ * chooses pages of 2 MiB. */
 #include "tests/unit/e1000_board.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -161,6 +162,7 @@ static void works_again(void)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	ram_large = size && data[0] & 0x40;
 	create(0);
 	for (; size >= STEP; data += STEP, size -= STEP)
 		step(data);

@@ -6,8 +6,8 @@
  * closed is closed, one step begins a bounded number of requests, nothing stays pinned, and after a close the
  * disk works.
  *
- * An input is a byte, whose bits 0 to 2 say how the disk is, then a sequence of 8-byte steps: what, where
- * (24 bits), value (32 bits). */
+ * An input is a byte, whose bits 0 to 2 say how the disk is and bit 3 how large the guest's pages, then a
+ * sequence of 8-byte steps: what, where (24 bits), value (32 bits). */
 #include "devices/pv_disk.h"
 #include "guest.h"
 #include "tests/unit/fake_timer.h"
@@ -201,7 +201,7 @@ static void step(const uint8_t *s)
 		(void)pv_doorbell(&bus, w >> 8, w >> 7 & 1);
 		break;
 	case 6:
-		(void)gmem_write(&guest_ram, w >> 23 ? w & 0xfffff : base + (w & 0xfff), &value,
+		(void)gmem_write(&guest_ram, w >> 23 ? ram_near(w & 0xfffff) : base + (w & 0xfff), &value,
 				 1u << (s[0] >> 4) % 3);
 		break;
 	case 7:
@@ -290,6 +290,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	meanwhile = NULL;
 	base = RING;
 	memset(&bus, 0, sizeof(bus));
+	ram_large = data[0] & 8;
 	ram_create();
 	block_ram_init(&ram, media, sizeof(media), 0);
 	slow =

@@ -6,8 +6,8 @@
  * more or less memory than before, what the peer gets is a frame within bounds, few timers are armed, and
  * after a close each interface works.
  *
- * An input is a byte, whose bits 0 and 1 choose anti-spoofing and a rate, then a sequence of 8-byte steps:
- * what, where (24 bits), value (32 bits). */
+ * An input is a byte, whose bits 0 to 2 choose anti-spoofing, a rate, and pages of 2 MiB, then a sequence of
+ * 8-byte steps: what, where (24 bits), value (32 bits). */
 #include "tests/unit/pv_net_board.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -130,7 +130,7 @@ static void segment(unsigned i, u32 w, u32 value)
 
 static void write_memory(unsigned i, unsigned ring, u32 w, u32 value, unsigned n)
 {
-	gpa_t at = w & 0x800000 ? w & 0x7ffff : closed[i][ring].base + (w >> 4 & 0xfff);
+	gpa_t at = w & 0x800000 ? w & 0x1fffff : closed[i][ring].base + (w >> 4 & 0xfff);
 
 	(void)gmem_write(&side[i].mem, at, &value, n);
 	forget_closed();
@@ -244,6 +244,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	memset(closed, 0, sizeof(closed));
 	memset(anywhere, 0, sizeof(anywhere));
+	sides_large = data[0] & 4;
 	sides_create(data[0] & 1 ? NET_ANTI_SPOOF : 0, data[0] & 2 ? 100000 : 0);
 	for (data++, size--; size >= STEP; data += STEP, size -= STEP)
 		step(data);

@@ -4,7 +4,8 @@
  * in any order. Beyond what the sanitizers see: the disk gets requests as its contract has them, each ends
  * once, at most one timer is armed, and after a reset the device works.
  *
- * An input is a sequence of 8-byte steps: what, where (24 bits), value (32 bits). */
+ * An input is a sequence of 8-byte steps: what, where (24 bits), value (32 bits). The first one's bit 6
+ * chooses pages of 2 MiB. */
 #include "devices/virtio_blk.h"
 #include "virtio_steps.h"
 
@@ -76,8 +77,8 @@ static void write_memory(u32 w, u32 value, unsigned n)
 {
 	static const gpa_t bases[] = {QUEUE, QUEUE + 0x2000, QUEUE + 0x4000, 0x18000};
 
-	(void)gmem_write(&guest_ram, w >> 20 & 4 ? w & 0xfffff : bases[w >> 20 & 3] + (w & 0x1fff), &value,
-			 n);
+	(void)gmem_write(&guest_ram, w >> 20 & 4 ? ram_near(w & 0xfffff) : bases[w >> 20 & 3] + (w & 0x1fff),
+			 &value, n);
 }
 
 static void step(const uint8_t *s)
@@ -145,6 +146,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	shim_tsc = 1000;
 	nr_held = 0;
 	hold = false;
+	ram_large = size && data[0] & 0x40;
 	board_init();
 	block_ram_init(&ram, media, sizeof(media), 0);
 	slow = (struct block){.submit = slow_submit, .sectors = SECTORS, .flags = BLOCK_VOLATILE};

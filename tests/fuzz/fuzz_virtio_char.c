@@ -5,8 +5,8 @@
  * bounded, no byte of input is taken that was not there, at most one timer is armed, and after a reset the
  * device works.
  *
- * An input is a byte, whose bit 0 says which device, then a sequence of 8-byte steps: what, where (24 bits),
- * value (32 bits). */
+ * An input is a byte, whose bit 0 says which device and bit 1 how large the guest's pages, then a sequence of
+ * 8-byte steps: what, where (24 bits), value (32 bits). */
 #include "devices/virtio_console.h"
 #include "devices/virtio_rng.h"
 #include "virtio_steps.h"
@@ -104,7 +104,7 @@ static void write_memory(u32 w, u32 value, unsigned n)
 	static const gpa_t part[] = {0, 0x2000, 0x4000, 0x18000};
 	gpa_t base = AREAS_OF(w >> 19 & 1) + part[w >> 20 & 3];
 
-	(void)gmem_write(&guest_ram, w >> 22 & 1 ? w & 0xfffff : base + (w & 0x1fff), &value, n);
+	(void)gmem_write(&guest_ram, w >> 22 & 1 ? ram_near(w & 0xfffff) : base + (w & 0x1fff), &value, n);
 }
 
 /* One more is available. */
@@ -206,6 +206,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	shown = drawn = refused = inside = 0;
 	dry = no_rng = false;
 	meanwhile = NULL;
+	ram_large = data[0] & 2;
 	board_init();
 	console = data[0] & 1 ? virtio_console_create(BOARD_GUEST, &board.bus, BOARD_DEVFN, &setup) : NULL;
 	rng = data[0] & 1 ? NULL : virtio_rng_create(BOARD_GUEST, &board.bus, BOARD_DEVFN, NULL);

@@ -5,7 +5,8 @@
  * the peer comes back once, what the peer gets is a frame within bounds, few timers are armed, and after a
  * reset the interface works.
  *
- * An input is a sequence of 8-byte steps: what, where (24 bits), value (32 bits). */
+ * An input is a sequence of 8-byte steps: what, where (24 bits), value (32 bits). The first one's bits 0 to 2
+ * choose anti-spoofing, a rate and a second pair, too, and bit 6 pages of 2 MiB. */
 #include "tests/unit/virtio_net_board.h"
 #include "virtio_steps.h"
 
@@ -91,7 +92,8 @@ static void step(const uint8_t *s)
 		doorbell((u16)(w % 3));
 		break;
 	case 6:
-		(void)gmem_write(&guest_ram, w >> 23 ? w & 0xfffff : bases[(w >> 16) % 3] + (w & 0x7fff),
+		(void)gmem_write(&guest_ram,
+				 w >> 23 ? ram_near(w & 0xfffff) : bases[(w >> 16) % 3] + (w & 0x7fff),
 				 &value, MIN(step.size, 4u));
 		break;
 	case 7:
@@ -140,6 +142,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	u8 first = size ? data[0] : 0;
 
 	nr_pairs = first & 4 ? 2 : 0;
+	ram_large = first & 0x40;
 	create_with(true, first & 1 ? NET_ANTI_SPOOF : 0, first & 2 ? 100000 : 0);
 	for (; size >= STEP; data += STEP, size -= STEP)
 		step(data);
