@@ -7,20 +7,9 @@
  * By UDP a receiver says after each burst how much it has, and the sender is never more than two of them
  * ahead.
  */
+#include "inet.h"
 #include "meters.h"
 
-#define SYS_SOCKET 41
-#define SYS_CONNECT 42
-#define SYS_ACCEPT 43
-#define SYS_BIND 49
-#define SYS_LISTEN 50
-#define SYS_SETSOCKOPT 54
-#define SOL_SOCKET 1
-#define SO_REUSEADDR 2
-#define SO_RCVTIMEO 20
-#define AF_INET 2
-#define STREAM 1
-#define DATAGRAM 2
 #define PORT 7000
 #define HEADERS 42 /* Ethernet, IPv4, UDP */
 #define BURST 64
@@ -59,20 +48,9 @@ static long must(const char *what, long result)
 }
 
 /* ---- sockets ---- */
-struct address {
-	uint16_t family;
-	uint8_t port[2], ip[4], zero[8];
-};
-
-static struct address address(uint8_t host, uint16_t port)
+static uint32_t address(uint8_t host)
 {
-	return (struct address){
-	    AF_INET, {(uint8_t)(port >> 8), (uint8_t)port}, {10, 0, (uint8_t)network, host}, {0}};
-}
-
-static void option(int fd, int which, const void *value, size_t bytes)
-{
-	must("setsockopt", sys_call(SYS_SETSOCKOPT, fd, SOL_SOCKET, which, (long)value, (long)bytes));
+	return inet_address(10, 0, (uint8_t)network, host);
 }
 
 /* Whoever waits longer has lost a frame. */
@@ -80,27 +58,15 @@ static void patience(uint64_t seconds, uint64_t microseconds)
 {
 	const uint64_t time[2] = {seconds, microseconds};
 
-	option(net, SO_RCVTIMEO, time, sizeof(time));
-}
-
-static int open_socket(int type, uint8_t host)
-{
-	struct address own = address(host, PORT);
-	int one = 1, fd = (int)must("socket", sys_call(SYS_SOCKET, AF_INET, type, 0, 0, 0));
-
-	option(fd, SO_REUSEADDR, &one, sizeof(one));
-	must("bind", sys_call(SYS_BIND, fd, (long)&own, sizeof(own), 0, 0));
-	return fd;
+	must("setsockopt", inet_option(net, SOL_SOCKET, SO_RCVTIMEO, time, sizeof(time)));
 }
 
 static void open_all(uint8_t host, uint8_t other)
 {
-	struct address to = address(other, PORT);
-
-	net = open_socket(DATAGRAM, host);
-	must("connect", sys_call(SYS_CONNECT, net, (long)&to, sizeof(to), 0, 0));
+	net = (int)must("socket", inet_open(SOCK_DGRAM, address(host), PORT));
+	must("connect", inet_connect(net, address(other), PORT));
 	if (host == 2) {
-		listener = open_socket(STREAM, host);
+		listener = (int)must("socket", inet_open(SOCK_STREAM, address(host), PORT));
 		must("listen", sys_call(SYS_LISTEN, listener, 1, 0, 0, 0));
 	}
 }
@@ -171,16 +137,15 @@ static void pings(uint32_t count, uint64_t n, int first)
 
 static int stream_open(void)
 {
-	struct address to = address(2, PORT);
-	int fd = (int)must("socket", sys_call(SYS_SOCKET, AF_INET, STREAM, 0, 0, 0));
+	int fd = (int)must("socket", inet_open(SOCK_STREAM, address(1), 0));
 
-	must("connect", sys_call(SYS_CONNECT, fd, (long)&to, sizeof(to), 0, 0));
+	must("connect", inet_connect(fd, address(2), PORT));
 	return fd;
 }
 
 static int stream_accept(void)
 {
-	return (int)must("accept", sys_call(SYS_ACCEPT, listener, 0, 0, 0, 0));
+	return (int)must("accept", inet_accept(listener));
 }
 
 static void stream_send(int fd, uint32_t count, uint64_t n)
@@ -286,18 +251,10 @@ static void lead(struct body o)
 }
 
 /* ---- the program ---- */
-static uint64_t number(const char *s)
-{
-	uint64_t n = 0;
-	while (*s >= '0' && *s <= '9')
-		n = n * 10 + (uint64_t)(*s++ - '0');
-	return n;
-}
-
 noreturn void program_main(long argc, char **argv, char **envp)
 {
 	(void)envp;
-	network = argc > 1 ? number(argv[1]) : 0;
+	network = argc > 1 ? text_number(argv[1]) : 0;
 	if (argc != 3 && argc != 5) {
 		print("Usage: frames NETWORK serve | frames NETWORK bulk|rr|tcp|get SIZE COUNT\n"
 		      "Example: frames 1 bulk 1500 1000\n");
@@ -311,8 +268,8 @@ noreturn void program_main(long argc, char **argv, char **envp)
 			       : op == 't' ? TCP
 			       : op == 'g' ? GET
 					   : BULK,
-			 .size = (uint32_t)number(argv[3]),
-			 .count = (uint32_t)number(argv[4])};
+			 .size = (uint32_t)text_number(argv[3]),
+			 .count = (uint32_t)text_number(argv[4])};
 	if (o.size < HEADERS + sizeof(o) || o.size > PIECE_MAX || (o.op < TCP && o.size > 1514)) {
 		print("frames: expected a SIZE of 58 to 1514, by TCP up to 65536\n");
 		sys_exit(2);

@@ -117,20 +117,12 @@ static void many(const struct work *w)
 }
 
 /* ---- the program ---- */
-static uint64_t number(const char *s)
-{
-	uint64_t n = 0;
-	while (*s >= '0' && *s <= '9')
-		n = n * 10 + (uint64_t)(*s++ - '0');
-	return n;
-}
-
 static void prepare(struct work *w, char **argv)
 {
 	w->write = argv[2][0] == 'w';
-	w->size = number(argv[3]);
-	w->depth = number(argv[4]);
-	w->count = number(argv[5]);
+	w->size = text_number(argv[3]);
+	w->depth = text_number(argv[4]);
+	w->count = text_number(argv[5]);
 	if (!w->size || w->size % 512 || !w->depth || w->depth > DEPTH_MAX) {
 		print("io: expected a SIZE of whole sectors, and a DEPTH of 1 to 64\n");
 		sys_exit(2);

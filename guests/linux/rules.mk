@@ -27,7 +27,7 @@ IMAGE_FILES ?= $(L)/bzImage=/boot/vmlinuz $(L)/initrd=/boot/initrd $(B)/guests/l
 $(L)/bzImage $(L)/bzImage-pc $(L)/busybox $(L)/manifest $(patsubst %,$(L)/%.ko,$(LMODULES) $(LMODULES_ATA) $(LMODULES_NET) $(LMODULES_PC)) &: guests/linux/fetch
 	@echo "  FETCH $(L)"
 	@guests/linux/fetch $(L)
-$(L)/%: guests/linux/%.c guests/linux/sys.h guests/linux/meters.h
+$(L)/%: guests/linux/%.c $(wildcard guests/linux/*.h)
 	@mkdir -p $(@D)
 	@echo "  CC    $< (Linux guest)"
 	$(CC) $(LCFLAGS) $< -o $@

@@ -111,14 +111,6 @@ static void step(void)
 	}
 }
 
-static uint64_t number(const char *text)
-{
-	uint64_t n = 0;
-	for (; *text; text++)
-		n = n * 10 + (uint64_t)(*text - '0');
-	return n;
-}
-
 static void tell(const char *what, uint64_t n)
 {
 	print(what);
@@ -133,14 +125,14 @@ noreturn void program_main(long argc, char **argv, char **envp)
 		sys_exit(2);
 	}
 	s.name = argv[1];
-	s.random = s.salt = number(argv[2]) | 1;
+	s.random = s.salt = text_number(argv[2]) | 1;
 	s.fd = (int)sys_call(SYS_OPEN, (long)argv[1], O_RDWR | O_DIRECT, 0, 0, 0);
 	if (s.fd < 0)
 		fail("cannot be opened", 0);
 	s.sectors = (uint64_t)sys_call(SYS_LSEEK, s.fd, 0, SEEK_END, 0, 0) / SECTOR;
 	if (s.sectors < RUN_MAX || s.sectors > SECTORS_MAX)
 		fail("too small or too large", s.sectors);
-	for (uint64_t i = 0, most = number(argv[3]); i < most; i++) {
+	for (uint64_t i = 0, most = text_number(argv[3]); i < most; i++) {
 		step();
 		if (i % 16 == 0 && sys_call(SYS_ACCESS, (long)"/tmp/stop", 0, 0, 0, 0) == 0)
 			break;

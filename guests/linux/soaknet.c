@@ -4,29 +4,16 @@
  * longer than a frame. Each byte is known to both by its place, and compared. OWN and PEER are IPv4
  * addresses. The one that leads ends when there is a file /tmp/stop, and so does the other. Says what it did,
  * or what was not as it had to be. */
-#include "sys.h"
+#include "inet.h"
 
 #define SYS_POLL 7
 #define SYS_MMAP 9
 #define SYS_ACCESS 21
 #define SYS_NANOSLEEP 35
-#define SYS_SOCKET 41
-#define SYS_CONNECT 42
-#define SYS_ACCEPT 43
-#define SYS_BIND 49
-#define SYS_LISTEN 50
-#define SYS_SETSOCKOPT 54
 #define SYS_KILL 62
 #define SYS_FCNTL 72
 #define F_SETFL 4
 #define O_NONBLOCK 04000
-#define AF_INET 2
-#define SOCK_STREAM 1
-#define SOCK_DGRAM 2
-#define SOL_SOCKET 1
-#define SO_REUSEADDR 2
-#define IPPROTO_TCP 6
-#define TCP_NODELAY 1
 #define POLLIN 1
 #define POLLOUT 4
 #define EAGAIN_RESULT (-11)
@@ -149,20 +136,12 @@ static uint64_t bytes(uint64_t seed, uint64_t place, uint8_t *data, uint64_t n, 
 	return n;
 }
 
-static uint64_t number(const char *text, char end)
-{
-	uint64_t n = 0;
-	for (; *text && *text != end; text++)
-		n = n * 10 + (uint64_t)(*text - '0');
-	return n;
-}
-
 /* As it is in a packet. */
 static uint32_t address(const char *text)
 {
 	uint32_t result = 0;
 	for (int i = 0; i < 4; i++) {
-		result |= (uint32_t)number(text, '.') << i * 8;
+		result |= (uint32_t)text_number(text) << i * 8;
 		while (*text && *text++ != '.')
 			;
 	}
@@ -170,31 +149,14 @@ static uint32_t address(const char *text)
 }
 
 /* ---- sockets ---- */
-struct place {
-	uint16_t family, port;
-	uint32_t address;
-	uint64_t zero;
-};
-
-static struct place place_of(uint32_t where, unsigned port)
+static int open_socket(int type, unsigned port)
 {
-	return (struct place){AF_INET, (uint16_t)(port >> 8 | port << 8), where, 0};
-}
-
-static int open_socket(int kind, unsigned port)
-{
-	struct place own = place_of(s.own, port);
-	int one = 1, fd = (int)check(sys_call(SYS_SOCKET, AF_INET, kind, 0, 0, 0), "no socket");
-
-	sys_call(SYS_SETSOCKOPT, fd, SOL_SOCKET, SO_REUSEADDR, (long)&one, sizeof(one));
-	check(sys_call(SYS_BIND, fd, (long)&own, sizeof(own), 0, 0), "cannot bind");
-	return fd;
+	return (int)check(inet_open(type, s.own, port), "no socket");
 }
 
 static int try_connect(int fd, unsigned port)
 {
-	struct place peer = place_of(s.peer, port);
-	return sys_call(SYS_CONNECT, fd, (long)&peer, sizeof(peer), 0, 0) == 0;
+	return inet_connect(fd, s.peer, port) == 0;
 }
 
 static void pause_ms(uint64_t ms)
@@ -218,7 +180,7 @@ static int reach(unsigned port)
 
 static int take_connection(int listener)
 {
-	return (int)check(sys_call(SYS_ACCEPT, listener, 0, 0, 0, 0), "cannot accept");
+	return (int)check(inet_accept(listener), "cannot accept");
 }
 
 static int wait_for(int fd, int events, long ms)
@@ -273,7 +235,7 @@ static void exchange(int fd, struct stream out, struct stream in)
 {
 	int one = 1;
 
-	sys_call(SYS_SETSOCKOPT, fd, IPPROTO_TCP, TCP_NODELAY, (long)&one, sizeof(one));
+	inet_option(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	check(sys_call(SYS_FCNTL, fd, F_SETFL, O_NONBLOCK, 0, 0), "cannot change a socket");
 	out.piece = out.size / 256 + some(15);
 	out.piece = out.piece < BUFFER ? out.piece : BUFFER;
@@ -478,7 +440,7 @@ noreturn void program_main(long argc, char **argv, char **envp)
 	s.name = argv[2];
 	s.own = address(argv[3]);
 	s.peer = address(argv[4]);
-	s.random = mix(number(argv[5], '\0') + (uint64_t)s.leads);
+	s.random = mix(text_number(argv[5]) + (uint64_t)s.leads);
 	datagrams = open_socket(SOCK_DGRAM, PORT_DATAGRAM);
 	asking = open_socket(SOCK_DGRAM, PORT_DATAGRAM + 1);
 	streams = open_socket(SOCK_STREAM, PORT_STREAM);

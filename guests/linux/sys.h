@@ -57,6 +57,15 @@ static inline size_t text_length(const char *s)
 	return n;
 }
 
+/* The decimal digits that a text begins with. */
+static inline uint64_t text_number(const char *s)
+{
+	uint64_t n = 0;
+	while (*s >= '0' && *s <= '9')
+		n = n * 10 + (uint64_t)(*s++ - '0');
+	return n;
+}
+
 static inline void print(const char *s)
 {
 	sys_call(SYS_WRITE, 1, (long)s, (long)text_length(s), 0, 0);
