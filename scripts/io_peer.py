@@ -5,11 +5,10 @@ unshare -n) that has a tap interface, tap0, and answers there, at 10.0.0.2, what
 frames of the Linux guest (guests/linux/frames.c) ask for. Usage: io_peer.py COMMAND..."""
 import socket
 import struct
-import subprocess
 import sys
-import threading
 
-SETUP = ["ip link set lo up", "ip tuntap add tap0 mode tap", "ip addr add 10.0.0.2/24 dev tap0", "ip link set tap0 up"]
+import tap
+
 ADDRESS, PORT = ("10.0.0.2", 7000), 7000
 OWN = bytes.fromhex("02534f434c45")
 ETH_P_ALL, OUTGOING = 3, 4
@@ -131,18 +130,9 @@ class Server:
 
 
 def main():
-    for line in SETUP:
-        subprocess.run(line.split(), check=True)
     server = Server()
-    for what in (talk, server.datagrams, server.streams):
-        threading.Thread(target=what, daemon=True).start()
-    process = subprocess.Popen(sys.argv[1:])
-    try:
-        sys.exit(process.wait())
-    finally:
-        process.terminate()
-        process.wait()
+    return tap.run(ADDRESS[0], (talk, server.datagrams, server.streams), sys.argv[1:])
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -4,12 +4,12 @@
 the address 10.77.0.1, and a server: TCP port 7000 sends the bytes of DATA and ends; port 7001 takes bytes to the end
 and answers with their SHA-256. Usage: tapped.py DATA COMMAND..."""
 import hashlib
+import os
 import socketserver
-import subprocess
 import sys
-import threading
 
-SETUP = ["ip link set lo up", "ip tuntap add tap0 mode tap", "ip addr add 10.77.0.1/24 dev tap0", "ip link set tap0 up"]
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../scripts"))
+import tap  # noqa: E402
 
 
 def sender(data):
@@ -30,18 +30,10 @@ class Taker(socketserver.BaseRequestHandler):
 def main():
     with open(sys.argv[1], "rb") as f:
         data = f.read()
-    for line in SETUP:
-        subprocess.run(line.split(), check=True)
-    for port, handler in ((7000, sender(data)), (7001, Taker)):
-        server = socketserver.ThreadingTCPServer(("0.0.0.0", port), handler)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-    process = subprocess.Popen(sys.argv[2:])
-    try:
-        sys.exit(process.wait())
-    finally:
-        process.terminate()
-        process.wait()
+    servers = [socketserver.ThreadingTCPServer(("0.0.0.0", port), handler)
+               for port, handler in ((7000, sender(data)), (7001, Taker))]
+    return tap.run("10.77.0.1", [server.serve_forever for server in servers], sys.argv[2:])
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
