@@ -27,7 +27,8 @@ help:
 #: make check-config CONF=FILE   checks a socle.conf without booting it
 #: make bench-exits    instructions per kind of VM exit
 #: make bench-sched    who gets how much of the CPUs, and how late; writes build/report/sched.html (K='SCENE POLICY ...')
-#: make bench-io        what a request to a disk costs; writes build/report/report.html (QUICK=1: few points, K='WAY ...')
+#: make bench-io       what a request to a disk costs; writes build/report/report.html (QUICK=1: few points, K='WAY ...', REPEAT=N,
+#:                     REAL=1: real time, where KVM can nest VT-x)
 #: make bench-linux    Linux in Socle beside Linux without it
 #: make clean          removes build/
 #: Missing Debian packages are installed first (scripts/deps).
@@ -131,7 +132,7 @@ bench-exits: all
 bench-sched: all
 	@scripts/bench-sched --build $(B) $(if $(SECONDS),--seconds $(SECONDS)) $(K)
 bench-io: all
-	@scripts/bench-io --build $(B) $(if $(QUICK),--quick) $(K)
+	@scripts/bench-io --build $(B) $(if $(QUICK),--quick) $(if $(REAL),--real) $(if $(REPEAT),--repeat $(REPEAT)) $(K)
 bench-linux: all image
 	@scripts/bench-linux
 

@@ -5,6 +5,7 @@ import dataclasses
 import os
 import re
 
+from io_runs import Failed, clocked
 from io_scenes import Bar, Row, exits
 
 SEND, RECEIVE, ROUND = "send", "receive", "round trip"
@@ -62,7 +63,7 @@ def to_two_ports(row, rows):
 BULK = ("virtio, split, bare guest", SEND, 1500, BURST)
 NET_BARS = [
     Bar("1500 B sent in bulk, virtio: exits", BULK, exits, 0.1),
-    Bar("1500 B sent in bulk, virtio: hypervisor, without copying", BULK, own_hypervisor, 800),
+    Bar("1500 B sent in bulk, virtio: hypervisor, without copying", BULK, own_hypervisor, 800, counted=True),
     Bar("1500 B sent in bulk, virtio polled: exits to tell of frames", ("virtio, split, polled, bare guest",) + BULK[1:], told, 0.001),
     Bar("1500 B sent in bulk, Socle ring polled: exits to tell of frames", ("Socle ring, polled, bare guest",) + BULK[1:], told,
         0.001),
@@ -75,7 +76,7 @@ BY_PORTS = "send by ports"
 PORTS = (2, 4, 8, 16, 32, 64)
 BY_PORTS_OF = {BULK[0]: "%d ports", "Socle ring, bare guest": "%d ports, Socle ring"}   # what their ways are called
 PORTS_WAYS = [name % nr for name in BY_PORTS_OF.values() for nr in PORTS]
-NET_BARS += [Bar("64 B sent%s, 64 ports to 2 ports: hypervisor" % by, (name % 64, BY_PORTS, 64, BURST), to_two_ports, 1.1)
+NET_BARS += [Bar("64 B sent%s, 64 ports to 2 ports: hypervisor" % by, (name % 64, BY_PORTS, 64, BURST), to_two_ports, 1.1, counted=True)
              for by, name in zip(("", " by Socle ring"), BY_PORTS_OF.values())]
 
 
@@ -92,7 +93,7 @@ def bare_words(way, quick):
 
 
 # ---- what the guests say ----
-FRAMES = re.compile(r"FRAMES (first|second) (\w+) size (\d+) count (\d+) ticks \d+ (exits .*)")
+FRAMES = re.compile(r"FRAMES (first|second) (\w+) size (\d+) count (\d+) (ticks \d+ exits .*)")
 REASONS = ("interrupts", "hlt", "vmcall", "ports", "violations", "msrs", "timer")
 
 
@@ -105,11 +106,11 @@ def each_of(words, n):
 
 def row_of(way, op, size, burst, n, m, reasons):
     return Row(way.name, op, size, burst, n, m["guest"] + m["hypervisor"], m["guest"], m["hypervisor"], m["exits"],
-               {r: round(v, 4) for r, v in reasons.items() if v}, m["notified"], m["copied"])
+               {r: round(v, 4) for r, v in reasons.items() if v}, m["notified"], m["copied"], m["ticks"])
 
 
 def both(a, b):
-    return {k: a[k] + b[k] for k in a if k in b}
+    return {k: a[k] if k == "ticks" else a[k] + b[k] for k in a if k in b}   # these are of one clock, and the same time
 
 
 def burst_of(way, size):
@@ -139,7 +140,7 @@ def machine(booter, config, files, end, args, cpus=1):
     from conftest import Console, emulator_slot   # it needs the build directory's name
     img = booter.image(config, files)
     with emulator_slot():
-        console = Console(booter.argv(img, 1024, cpus, args.t, "bochs", None, ()), args.t)
+        console = Console(booter.argv(img, 1024, cpus, args.t, args.emulator, None, ()), args.t)
         try:
             return console.expect(end, timeout=args.t)
         finally:
@@ -155,8 +156,8 @@ def measure_bare_net(booter, way, args):
                    r"no VM is running", args, 1 + way.polled)
     rows = net_rows(way, text)
     if "FAIL" in text or not rows:
-        raise SystemExit("bench-io: %s:\n%s" % (way.name, text[-3000:]))
-    return rows
+        raise Failed("%s:\n%s" % (way.name, text[-3000:]))
+    return clocked(rows, text)
 
 
 def measure_linux_net(booter, ways, args):
@@ -175,8 +176,8 @@ def measure_linux_net(booter, ways, args):
     parts = re.split(r"frames: interface \d+", text)[1:]
     rows = [row for way, part in zip(ways, parts) for row in net_rows(way, part)]
     if "failed" in text or len(rows) != len(ways) * sum(1 if p[0] == "rr" else 2 for p in points):
-        raise SystemExit("bench-io: %s:\n%s" % (ways[0].name, text[-3000:]))
-    return rows
+        raise Failed("%s:\n%s" % (ways[0].name, text[-3000:]))
+    return clocked(rows, text)
 
 
 def measure_ports(booter, of, nr, args):
@@ -195,9 +196,8 @@ def measure_ports(booter, of, nr, args):
     way = dataclasses.replace(of, name=BY_PORTS_OF[of.name] % nr)
     vms, rows = config.count("[vm "), net_rows(way, text + "FRAMES second")
     if text.count(": starts, ") != vms or not rows:
-        raise SystemExit("bench-io: %s: %d VMs are asked for:\n%s" % (way.name, vms, text[-3000:]))
-    row = rows[0]
-    return [dataclasses.replace(row, op=BY_PORTS)]
+        raise Failed("%s: %d VMs are asked for:\n%s" % (way.name, vms, text[-3000:]))
+    return clocked([dataclasses.replace(rows[0], op=BY_PORTS)], text)
 
 
 def measure_nets(booter, ways, args, progress):

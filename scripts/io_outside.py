@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 from io_nets import BURST, FRAMES, NET_WAYS, REASONS, each_of, row_of
+from io_runs import Failed, clocked
 
 PEER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "io_peer.py")
 OPS = {"bulk": "send to the outside", "get": "receive from the outside", "rr": "round trip to the outside"}
@@ -66,7 +67,7 @@ def measure_outside(booter, ways, args, progress):
         return []
     img = booter.image(config_of(ways, args.quick), dict(FILES, **{
         "boot/initrd": args.build + "/guests/linux/initrd-net", "net.elf": args.build + "/guests/bench-net.elf"}))
-    argv = ["unshare", "-n", sys.executable, PEER, *booter.argv(img, 1024, 1, args.t, "bochs", None, ()), "--tap", "tap0"]
+    argv = ["unshare", "-n", sys.executable, PEER, *booter.argv(img, 1024, 1, args.t, args.emulator, None, ()), "--tap", "tap0"]
     rows = []
     with emulator_slot():
         console = Console(argv, args.t)
@@ -80,10 +81,10 @@ def measure_outside(booter, ways, args, progress):
                     console.expect("socle> ", timeout=60)
                 found = outside_rows(way, text)
                 if re.search(r"\bFAIL\b|frames: .*failed|no uplink", text) or len(found) < 3:
-                    raise SystemExit("bench-io: outside, %s:\n%s" % (way.name, text[-3000:]))
+                    raise Failed("outside, %s:\n%s" % (way.name, text[-3000:]))
                 rows += found
         finally:
             console.close()
             progress("")
             os.unlink(img)
-    return rows
+    return clocked(rows, console.text())

@@ -3,6 +3,8 @@
 import dataclasses
 import re
 
+from io_runs import stat
+
 READ, WRITE = "read", "write"
 SIZES = (512, 4096, 65536, 1048576)
 DEPTHS = (1, 4, 32)
@@ -43,7 +45,9 @@ WAYS = [
 @dataclasses.dataclass
 class Row:
     """Of one operation: instructions of the whole machine, of them the guest's and the hypervisor's, VM exits, and
-    these by reason; interrupts of the device; bytes that the hypervisor copied. count: operations."""
+    these by reason; interrupts of the device; bytes that the hypervisor copied. count: operations. elapsed: ticks of
+    the time stamp counter until all was done, and khz how many of these a millisecond has, 0 where that is not known. runs:
+    the repetitions that this is the median of, empty where there was one."""
     way: str
     op: str
     size: int
@@ -56,6 +60,9 @@ class Row:
     reasons: dict
     interrupts: float = 0
     copied: float = 0
+    elapsed: float = 0
+    khz: float = 0
+    runs: list = dataclasses.field(default_factory=list)
 
     def key(self):
         return self.way, self.op, self.size, self.depth
@@ -63,6 +70,18 @@ class Row:
     def cycles(self, cost):
         """By the model: an instruction a cycle, and each exit and entry its price."""
         return self.total + self.exits * cost
+
+    def ns(self):
+        """From one operation's end to the next one's."""
+        return self.elapsed * 1e6 / self.khz
+
+    def mib_s(self):
+        """None for there and back."""
+        return None if self.op.startswith("round trip") else self.size / self.ns() * 1e9 / (1 << 20)
+
+    def stat(self, figure):
+        """Of figure(run) over all repetitions; None where it has none."""
+        return stat([figure(run) for run in self.runs or [self]])
 
 
 # Cycles of an exit and the entry behind it, beyond the instructions that Bochs counts.
@@ -75,12 +94,14 @@ MODELS = {
 
 @dataclasses.dataclass(frozen=True)
 class Bar:
-    """What is asked of a figure: figure(row), or figure(row, rows) of all rows by key."""
+    """What is asked of a figure: figure(row, rows), with all rows by key. counted: it needs instructions, not only exits or
+    bytes."""
     what: str
     point: tuple
     figure: object
     most: float
     aim: float = None
+    counted: bool = False
 
 
 def total(row, _rows):
@@ -114,16 +135,16 @@ def to_exits_of(way):
 
 
 BARS = [
-    Bar("4 KiB read, virtio, Linux: whole machine", ("virtio, split", READ, 4096, 1), total, 20_000, 12_000),
-    Bar("4 KiB read, IDE with DMA, Linux: whole machine", ("IDE, DMA", READ, 4096, 1), total, 80_000, 40_000),
-    Bar("1 MiB read, virtio, Linux: whole machine", ("virtio, split", READ, 1048576, 1), total, 300_000),
+    Bar("4 KiB read, virtio, Linux: whole machine", ("virtio, split", READ, 4096, 1), total, 20_000, 12_000, True),
+    Bar("4 KiB read, IDE with DMA, Linux: whole machine", ("IDE, DMA", READ, 4096, 1), total, 80_000, 40_000, True),
+    Bar("1 MiB read, virtio, Linux: whole machine", ("virtio, split", READ, 1048576, 1), total, 300_000, counted=True),
     Bar("4 KiB read, depth 1, virtio: exits", ("virtio, split", READ, 4096, 1), exits, 2),
-    Bar("4 KiB read, depth 1, virtio: hypervisor", ("virtio, split", READ, 4096, 1), hypervisor, 3_000),
+    Bar("4 KiB read, depth 1, virtio: hypervisor", ("virtio, split", READ, 4096, 1), hypervisor, 3_000, counted=True),
     Bar("4 KiB read, depth 32, virtio: exits", ("virtio, split", READ, 4096, 32), exits, 0.2),
     Bar("4 KiB read, depth 1, Socle ring: hypervisor less copying", ("Socle ring, bare guest", READ, 4096, 1),
-        beside_copying, 1_000),
+        beside_copying, 1_000, counted=True),
     Bar("4 KiB read, depth 32, Socle ring: hypervisor less copying", ("Socle ring, bare guest", READ, 4096, 32),
-        beside_copying, 300),
+        beside_copying, 300, counted=True),
     Bar("4 KiB read, depth 1, Socle ring polled: exits of the guest", ("Socle ring, polled, bare guest", READ, 4096, 1),
         exits_of_guest, 0.001),
     Bar("4 KiB read, depth 32, Socle ring polled: exits of the guest", ("Socle ring, polled, bare guest", READ, 4096, 32),
@@ -174,7 +195,8 @@ def linux_row(way, point, meters, empty):
         return max(0, meters[name] - empty.get(name, 0)) / n
     hypervisor_each = each("hypervisor") + each("billed")
     return Row(way.name, *point, n, each("ticks"), each("ticks") - hypervisor_each, hypervisor_each, each("exits"),
-               {r: round(each(r), 4) for r in REASONS if meters[r] > empty.get(r, 0)}, each("notified"), each("copied"))
+               {r: round(each(r), 4) for r in REASONS if meters[r] > empty.get(r, 0)}, each("notified"), each("copied"),
+               each("ticks"))
 
 
 BARE = re.compile(r"DISK mode=(\S+) op=(\S+) size=(\d+) depth=(\d+) ops=(\d+) ticks=(\d+) doorbells=\d+ hypervisor=(\d+) "
@@ -188,5 +210,5 @@ def bare_rows(way, text):
         reasons = {k: round(int(v) / n, 4) for k, v in (w.split("=") for w in rest.split())}
         total = ticks + hyp if way.polled else ticks   # who polls works beside the guest, while that waits
         rows.append(Row(way.name, op, int(size), int(depth), n, total / n, (total - hyp) / n, hyp / n,
-                        int(all_exits) / n, reasons, int(irqs) / n, int(copied) / n))
+                        int(all_exits) / n, reasons, int(irqs) / n, int(copied) / n, ticks / n))
     return rows

@@ -30,7 +30,7 @@ FIRMWARE_STARTS_US = re.compile(r'BdsDxe: starting Boot\d+ "UEFI (?!Shell).*\n')
 
 
 # The longest first, so that both emulators have work until the end.
-LONGEST = ("test_soak", "test_soak_io", "test_phys", "test_bench_io", "test_shipped", "test_accounting", "test_linux",
+LONGEST = ("test_soak", "test_soak_io", "test_phys", "test_bench_real", "test_bench_io", "test_shipped", "test_accounting", "test_linux",
            "test_sched", "test_monitor", "test_disk", "test_ata", "test_net", "test_virtio_console", "test_kernel_text",
            "test_features", "test_steal", "test_many", "test_smp")
 
@@ -100,6 +100,10 @@ class Console:
             after = self.process.after if isinstance(self.process.after, bytes) else b""
             self.seen += before + after
         return clean(before + after)
+
+    def text(self):
+        """All that was said and expected so far."""
+        return clean(self.seen)
 
     def send(self, text):
         self.process.send(text)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What bench-io makes of what guests say: figures, bars, report (M26). No emulator."""
+"""What bench-io makes of what guests say: figures, bars, report (M26). No emulator. Repetitions and time: test_bench_real.py."""
 import csv
 import dataclasses
 import html.parser
@@ -15,15 +15,25 @@ from conftest import TOP
 sys.path.insert(0, os.path.join(TOP, "scripts"))
 import io_report                                                                                  # noqa: E402
 from io_nets import BULK, BY_PORTS, NET_BARS, NET_WAYS, PORTS_WAYS, bare_words, linux_points, net_rows  # noqa: E402
+from io_runs import Setting                                                                        # noqa: E402
 import io_peer                                                                                    # noqa: E402
 from io_outside import WAYS as OUTSIDE_WAYS, outside_rows                                          # noqa: E402
 from io_scenes import BARS, MODELS, WAYS, bare_rows, count, linux_meters, linux_row, points       # noqa: E402
 
+COUNTED = Setting("Bochs, an emulator")
 METERS = "exits %d guest 900 hypervisor %d billed %d interrupts 3 hlt 0 vmcall 0 ports %d violations 0 msrs 0 timer 2 " \
          "doorbells 0 notified %d copied %d"
 EMPTY = "IO count 0 ticks 10 " + METERS % (33, 70, 0, 33, 5, 100)
 FULL = "noise\nIO count 100 ticks 1800010 " + METERS % (233, 300070, 1000, 133, 105, 409700)
 WAY = {way.name: way for way in WAYS}
+
+
+def program():
+    """scripts/bench-io, as a module."""
+    loader = importlib.machinery.SourceFileLoader("bench_io", os.path.join(TOP, "scripts/bench-io"))
+    bench_io = importlib.util.module_from_spec(importlib.util.spec_from_loader("bench_io", loader))
+    loader.exec_module(bench_io)
+    return bench_io
 
 
 def rows():
@@ -54,7 +64,7 @@ def test_bare_figures():
 
 
 def test_bars_are_judged():
-    verdicts = {bar.what: ok for bar, _got, ok in io_report.judge(rows())}
+    verdicts = {bar.what: ok for bar, _got, ok in io_report.judge(rows(), COUNTED)}
     assert verdicts["4 KiB read, virtio, Linux: whole machine"] is True
     assert verdicts["4 KiB read, depth 1, virtio: hypervisor"] is False      # 3,010
     assert verdicts["4 KiB read, exits of virtio to those of PIO"] is True   # 2 to 500
@@ -73,9 +83,7 @@ def test_every_point_has_enough_requests():
 
 def test_bare_guests_with_disks():
     """All of them are in one configuration: each has a name and a disk of its own, and they fit into the machine's 1 GiB."""
-    loader = importlib.machinery.SourceFileLoader("bench_io", os.path.join(TOP, "scripts/bench-io"))
-    bench_io = importlib.util.module_from_spec(importlib.util.spec_from_loader("bench_io", loader))
-    loader.exec_module(bench_io)
+    bench_io = program()
     ways = [way for way in WAYS if way.guest == "bare"]
     for quick in (False, True):
         vms = list(bench_io.bare_vms(ways, types.SimpleNamespace(quick=quick)))
@@ -99,13 +107,13 @@ def test_network_figures():
     assert received.hypervisor == 60
     assert both.key() == (way.name, "round trip", 64, 1)                # of both guests together
     assert (both.exits, both.hypervisor, both.copied) == (6.1, 3120, 128)
-    verdicts = {bar.what: ok for bar, _got, ok in io_report.judge([sent, received, both])}
+    verdicts = {bar.what: ok for bar, _got, ok in io_report.judge([sent, received, both], COUNTED)}
     assert [verdicts[bar.what] for bar in NET_BARS] == [True, False, None, None, True, None, None]   # 1000 - 1564 / 8 is above 800
     polled = dataclasses.replace(sent, way="Socle ring, polled, bare guest")
-    assert [(got, ok) for bar, got, ok in io_report.judge([polled]) if "Socle ring polled: exits to tell" in bar.what] == [(0.02, False)]
+    assert [(got, ok) for bar, got, ok in io_report.judge([polled], COUNTED) if "Socle ring polled: exits to tell" in bar.what] == [(0.02, False)]
     assert {bar.point[0] for bar in NET_BARS} <= {w.name for w in NET_WAYS} | set(PORTS_WAYS)
     few, many = (dataclasses.replace(sent, way="%d ports" % n, op=BY_PORTS, size=64, hypervisor=h) for n, h in ((2, 100), (64, 109)))
-    by = [(got, ok) for bar, got, ok in io_report.judge([few, many]) if "64 ports" in bar.what]
+    by = [(got, ok) for bar, got, ok in io_report.judge([few, many], COUNTED) if "64 ports" in bar.what]
     assert by == [(1.09, True), (None, None)]   # the second is of Socle rings
 
 
@@ -118,7 +126,7 @@ def test_network_points():
 
 class Checker(html.parser.HTMLParser):
     """Tags are closed in their order, those that must be."""
-    FREE = {"meta", "rect", "tr", "th", "td", "li", "html"}
+    FREE = {"meta", "rect", "path", "tr", "th", "td", "li", "html"}
 
     def __init__(self):
         super().__init__()
@@ -136,14 +144,14 @@ class Checker(html.parser.HTMLParser):
 
 def test_report(tmp_path):
     nets = net_rows(NET_WAYS[0], NETS)
-    page = io_report.write(str(tmp_path), rows() + nets, {name: cost for name, (cost, _source) in MODELS.items()})
+    page = io_report.write(str(tmp_path), rows() + nets, {name: cost for name, (cost, _source) in MODELS.items()}, COUNTED)
     with open(page, encoding="utf-8") as f:
         text = f.read()
     checker = Checker()
     checker.feed(text)
     assert not checker.open and checker.count > 100
     assert "SplitX" in text and "missed" in text and "http" not in text and "<script" not in text
-    assert len(json.loads((tmp_path / "results.json").read_text())) == 8 + 3
+    assert len(json.loads((tmp_path / "results.json").read_text())["rows"]) == 8 + 3
     with open(tmp_path / "results.csv", newline="", encoding="utf-8") as f:
         table = list(csv.DictReader(f))
     assert table[0]["way"] == "virtio, split" and float(table[0]["instructions"]) == 18000
