@@ -113,7 +113,8 @@ static void board(u64 rate)
 				  .pv = &bus,
 				  .id = "net1",
 				  .event = event,
-				  .opaque = &bus};
+				  .opaque = &bus,
+				  .polled = shim_polling};
 	struct bridge_nic peer_nic = {.bridge = &bridge};
 
 	shim_tsc = 1000;
@@ -335,11 +336,70 @@ static void closing(void **state)
 	off();
 }
 
+static unsigned looks; /* at the clock, as who runs the switch does */
+
+u64 tsc_now(void)
+{
+	looks++;
+	return shim_tsc;
+}
+
+static void look(void)
+{
+	assert_false(shim_poller->poll(shim_poller->opaque)); /* the bridge is paid, not the look */
+}
+
+static void nothing_there(void)
+{
+	unsigned before = looks, frames = peer.frames;
+
+	look();
+	assert_int_equal(looks, before);
+	assert_int_equal(peer.frames, frames);
+}
+
+/* By a CPU that polls: the driver has nothing to tell of, from the first frame on. A ring that is broken is
+ * noticed there, and said once. */
+static void polled(void **state)
+{
+	(void)state;
+	shim_polling = 1;
+	board(0);
+	assert_non_null(shim_poller);
+	nothing_there();
+	for (unsigned i = 0; i < 5 * SIZE; i++) {
+		frame(DATA * PAGE_SIZE, 60 + i, (u8)i);
+		put(&tx, SOCLE_RING_SEND, 60 + i, DATA * PAGE_SIZE);
+		assert_false(socle_driver_push(&tx));
+		assert_int_equal(peer.frames, i);
+		look();
+		assert_int_equal(peer.frames, i + 1);
+		assert_memory_equal(peer.bytes, ram_page[DATA], 60 + i);
+		assert_int_equal(status_of(&tx, NULL), 0);
+		nothing_there();
+	}
+	put(&tx, SOCLE_RING_SEND, 60, DATA * PAGE_SIZE);
+	(void)socle_driver_push(&tx);
+	assert_int_equal(pv_close(&bus, 0, 0), 0);
+	nothing_there();
+	assert_int_equal(pv_close(&bus, 0, 1), 0);
+	open_rings();
+	events[0] = 0;
+	tx.ring->request_producer += SIZE + 1;
+	nothing_there();
+	assert_int_equal(events[0], 1);
+	nothing_there();
+	assert_int_equal(events[0], 1);
+	off();
+	assert_null(shim_poller);
+	shim_polling = 0;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(what_it_is),   cmocka_unit_test(sending), cmocka_unit_test(receiving),
-	    cmocka_unit_test(bad_requests), cmocka_unit_test(closing),
+	    cmocka_unit_test(bad_requests), cmocka_unit_test(closing), cmocka_unit_test(polled),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -330,6 +330,29 @@ static void pairs_go_on_with_each_other(void **state)
 	assert_int_equal(peer.frames, 2 * MANY);
 }
 
+/* By a CPU that polls: it looks at every pair. */
+static void polled(void **state)
+{
+	const struct buffer b = {TX_DATA, HEADER + FRAME, false};
+	u16 id;
+	u32 len;
+
+	(void)state;
+	shim_polling = 1;
+	begin(NULL);
+	go_pairs(layout(1) | F_MQ, PAIRS);
+	assert_int_equal(set_pairs(PAIRS), 0);
+	tx_prepare(&(struct header){0}, mac_peer, mac_nic, FRAME, 1);
+	for (unsigned i = 0; i < 5 * PAIRS; i++) {
+		driver_add(&transmit[i % PAIRS], &b, 1, false);
+		assert_false(shim_poller->poll(shim_poller->opaque));
+		assert_int_equal(peer.frames, i + 1);
+		assert_true(driver_used(&transmit[i % PAIRS], &id, &len));
+	}
+	end(NULL);
+	shim_polling = 0;
+}
+
 static int run(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -339,6 +362,7 @@ static int run(void)
 	    cmocka_unit_test_setup_teardown(wrong_commands, begin, end),
 	    cmocka_unit_test_setup_teardown(not_there, begin, end),
 	    cmocka_unit_test_setup_teardown(broken, begin, end),
+	    cmocka_unit_test(polled),
 	    cmocka_unit_test_setup_teardown(pairs_go_on_with_each_other, begin_slow, end),
 	};
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The virtio network interface: who is told when (M84), how long a turn is, whose fault a drop is (M42), and
  * how much may leave it. */
+#include "devices/virtio_net_internal.h"
 #include "virtio_net_board.h"
 
 static u8 frame[PEER_BUFFER];
@@ -194,6 +195,77 @@ static void rate(void **state)
 	}
 }
 
+static unsigned looks; /* at the clock, as who runs the switch does */
+
+u64 tsc_now(void)
+{
+	looks++;
+	return shim_tsc;
+}
+
+static void look(void)
+{
+	assert_false(shim_poller->poll(shim_poller->opaque)); /* the bridge is paid, not the look */
+}
+
+/* What is looked at and not there costs a look. */
+static void nothing_there(void)
+{
+	struct net_pair *p = ((struct virtio_net *)nic)->pair;
+	unsigned frames = peer.frames, before = looks;
+
+	assert_false(net_tx_poll(p));
+	look();
+	assert_int_equal(looks, before);
+	assert_int_equal(peer.frames, frames);
+}
+
+/* By a CPU that polls: what is sent leaves with the next look, and after the first frame the driver has
+ * nothing to tell of. */
+static void polled(void **state)
+{
+	(void)state;
+	shim_polling = 1;
+	for (unsigned l = 0; l < 2; l++) {
+		unsigned rung = 0, told;
+		u16 id;
+		u32 len;
+
+		create(l);
+		assert_ptr_equal(shim_poller->opaque, nic);
+		nothing_there(); /* nor a queue */
+		go(layout(l));
+		nothing_there();
+		tx_prepare(&(struct header){0}, mac_peer, mac_nic, 100, 1);
+		for (unsigned i = 1; i <= 200; i++) {
+			driver_want_event(&tx, i % 2 ? 0 : 5);
+			told = board.messages;
+			tx_add(100);
+			rung += driver_kick(&tx);
+			assert_int_equal(peer.frames, i - 1);
+			look();
+			assert_int_equal(peer.frames, i);
+			assert_int_equal(peer.length, 100);
+			assert_true(driver_used(&tx, &id, &len));
+			assert_int_equal(board.messages - told, i % 2);
+			nothing_there();
+		}
+		assert_in_range(rung, 0, 1);
+		/* All that there is, in one look. */
+		for (unsigned i = 0; i < 50; i++)
+			tx_add(100);
+		look();
+		assert_int_equal(peer.frames, 250);
+		/* Nobody looks into a queue that is off. */
+		tx_add(100);
+		common_set(0x14, 1, 0);
+		nothing_there();
+		destroy();
+		assert_null(shim_poller);
+	}
+	shim_polling = 0;
+}
+
 static int run(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -203,6 +275,7 @@ static int run(void)
 	    cmocka_unit_test(a_doorbell_behind_the_last_look),
 	    cmocka_unit_test(drops),
 	    cmocka_unit_test(rate),
+	    cmocka_unit_test(polled),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -190,6 +190,59 @@ static void kicks_where_asked_for(void **state)
 	}
 }
 
+/* Whether there is something, for who polls: seen before or not, and nothing is taken by the look. */
+static void waiting(u16 size, u64 features)
+{
+	static const struct buffer one = {DATA, 16, true};
+	struct virtq_chain c = chain();
+
+	begin(size, features);
+	for (unsigned turn = 0; turn < 5u * size; turn++)
+		for (u16 n = 1; n <= size; n++) {
+			assert_false(virtq_waiting(&queue));
+			for (u16 i = 0; i < n; i++) {
+				driver_add(&driver, &one, 1, false);
+				assert_true(virtq_waiting(&queue));
+			}
+			for (u16 i = 0; i < n; i++) {
+				assert_true(virtq_waiting(&queue));
+				assert_int_equal(virtq_pop(&queue, &c), 1);
+				virtq_push(&queue, &c, 16);
+			}
+			assert_false(virtq_waiting(&queue));
+			assert_int_equal(collect(), n);
+		}
+	/* What was seen is there, whatever the driver makes of its index. */
+	for (unsigned i = 0; i < 2 && !(features & PACKED); i++) {
+		driver_add(&driver, &one, 1, false);
+		driver_add(&driver, &one, 1, false);
+		for (u16 n = 0; n < 2; n++) {
+			assert_int_equal(virtq_pop(&queue, &c), 1);
+			virtq_push(&queue, &c, 16);
+			set16(driver.s.driver + 2, queue.next_avail);
+			assert_int_equal(virtq_waiting(&queue), !n);
+		}
+		assert_int_equal(collect(), 2);
+	}
+	/* What is wrong is the next pop's to say; then nothing waits any more. */
+	driver_add(&driver, &(struct buffer){HOLE, 16, true}, 1, false);
+	assert_true(virtq_waiting(&queue));
+	assert_int_equal(virtq_pop(&queue, &c), ERR_FAULT);
+	driver_add(&driver, &one, 1, false);
+	assert_false(virtq_waiting(&queue));
+}
+
+static void waiting_for_who_polls(void **state)
+{
+	(void)state;
+	for (u16 size = 2; size <= 8; size *= 2) {
+		waiting(size, SPLIT);
+		waiting(size, SPLIT | EVENT);
+	}
+	for (u16 size = 2; size <= 8; size++)
+		waiting(size, PACKED);
+}
+
 /* ---- no lost wake-up: the two sides on two CPUs, each asleep until the other tells it ---- */
 #define THREAD_CHAINS 40000
 int sched_yield(void); /* our own sched.h hides the C library's */
@@ -265,9 +318,13 @@ static void no_wakeup_is_lost(void **state)
 static int run(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(split_arithmetic), cmocka_unit_test(packed_arithmetic),
-	    TEST(interrupts_where_asked_for),   TEST(interrupts_on_and_off),
-	    TEST(kicks_where_asked_for),        TEST(no_wakeup_is_lost),
+	    cmocka_unit_test(split_arithmetic),
+	    cmocka_unit_test(packed_arithmetic),
+	    TEST(interrupts_where_asked_for),
+	    TEST(interrupts_on_and_off),
+	    TEST(kicks_where_asked_for),
+	    TEST(waiting_for_who_polls),
+	    TEST(no_wakeup_is_lost),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -135,8 +135,10 @@ static inline void peer_send(const u8 target[6], u32 length, struct net_offload 
 /* ---- the board ---- */
 static inline void create_with(bool packed, u32 flags, u64 rate)
 {
-	struct nic_setup setup = {
-	    .port = {.bridge = &bridge, .flags = flags, .rate = rate}, .packed = packed, .queues = nr_pairs};
+	struct nic_setup setup = {.port = {.bridge = &bridge, .flags = flags, .rate = rate},
+				  .packed = packed,
+				  .queues = nr_pairs,
+				  .polled = shim_polling};
 	struct bridge_nic other = {.bridge = &bridge};
 
 	shim_tsc = 1000;
