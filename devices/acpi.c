@@ -5,6 +5,7 @@
 #include "acpi.h"
 
 #include "host.h"
+#include "hpet.h"
 #include "ioapic.h"
 #include "pc.h"
 #include "pm.h"
@@ -12,6 +13,9 @@
 
 static const u8 dsdt[] = {
 #include "dsdt.inc"
+};
+static const u8 hpet_ssdt[] = {
+#include "hpet.inc"
 };
 
 #define PACKED __attribute__((packed))
@@ -43,6 +47,7 @@ struct PACKED acpi_address { /* 5.2.3.2 */
 	u8 space, bits, offset, access;
 	u64 address;
 };
+#define SPACE_MEMORY 0
 #define SPACE_IO 1
 
 struct PACKED acpi_fadt { /* 5.2.9; up to and including the fields of revision 4 */
@@ -133,7 +138,18 @@ struct PACKED acpi_mcfg { /* PCI Firmware 3.2, 4.1.2 */
 };
 _Static_assert(sizeof(struct acpi_mcfg) == 60, "MCFG with one segment");
 
-#define POINTED_TO 3 /* FADT, MADT, MCFG */
+struct PACKED acpi_hpet { /* IA-PC HPET 1.0a, 3.2.4 */
+	struct acpi_header header;
+	u32 id;
+	struct acpi_address base;
+	u8 number;
+	u16 min_tick;
+	u8 protection;
+};
+_Static_assert(sizeof(struct acpi_hpet) == 56, "HPET");
+
+#define POINTED_TO 5 /* FADT, MADT, MCFG, and where there is a HPET: that table, SSDT */
+#define POINTED_TO_WITHOUT_HPET 3
 struct acpi_area {
 	struct acpi_rsdp rsdp;
 	u8 pad0[64 - sizeof(struct acpi_rsdp)];
@@ -151,6 +167,9 @@ struct acpi_area {
 		u64 entry[POINTED_TO];
 	} xsdt;
 	u8 pad3[12];
+	struct acpi_hpet hpet;
+	u8 pad4[8];
+	u8 hpet_ssdt[ALIGN_UP(sizeof(hpet_ssdt), (size_t)16)];
 	u8 dsdt[ALIGN_UP(sizeof(dsdt), (size_t)16)];
 	union {
 		struct acpi_madt madt;
@@ -251,15 +270,25 @@ static void mcfg_fill(struct acpi_mcfg *t)
 	header_fill(t, "MCFG", 1, sizeof(*t));
 }
 
-static void roots_fill(struct acpi_area *a)
+static void hpet_fill(struct acpi_hpet *t)
 {
-	static const u32 tables[POINTED_TO] = {AREA_ADDRESS(fadt), AREA_ADDRESS(madt), AREA_ADDRESS(mcfg)};
+	t->id = (u32)HPET_ID;
+	t->base = (struct acpi_address){.space = SPACE_MEMORY, .bits = 64, .address = PC_HPET_BASE};
+	t->min_tick = HPET_MIN_TICKS;
+	header_fill(t, "HPET", 1, sizeof(*t));
+}
+
+static void roots_fill(struct acpi_area *a, bool hpet)
+{
+	static const u32 tables[POINTED_TO] = {AREA_ADDRESS(fadt), AREA_ADDRESS(madt), AREA_ADDRESS(mcfg),
+					       AREA_ADDRESS(hpet), AREA_ADDRESS(hpet_ssdt)};
+	unsigned n = hpet ? POINTED_TO : POINTED_TO_WITHOUT_HPET;
 	struct acpi_rsdp *r = &a->rsdp;
 
-	for (unsigned i = 0; i < POINTED_TO; i++)
+	for (unsigned i = 0; i < n; i++)
 		a->rsdt.entry[i] = (u32)(a->xsdt.entry[i] = tables[i]);
-	header_fill(&a->rsdt, "RSDT", 1, sizeof(a->rsdt));
-	header_fill(&a->xsdt, "XSDT", 1, sizeof(a->xsdt));
+	header_fill(&a->rsdt, "RSDT", 1, sizeof(a->rsdt.header) + n * sizeof(a->rsdt.entry[0]));
+	header_fill(&a->xsdt, "XSDT", 1, sizeof(a->xsdt.header) + n * sizeof(a->xsdt.entry[0]));
 	memcpy(r->signature, "RSD PTR ", sizeof(r->signature));
 	memcpy(r->oem_id, OEM_ID, sizeof(r->oem_id));
 	r->revision = 2;
@@ -287,7 +316,11 @@ int acpi_build(struct gmem *m, const struct acpi_config *cfg, gpa_t *rsdp)
 	fadt_fill(&a->fadt);
 	madt_fill(&a->madt, cfg->vcpus);
 	mcfg_fill(&a->mcfg);
-	roots_fill(a);
+	if (cfg->hpet) {
+		hpet_fill(&a->hpet);
+		memcpy(a->hpet_ssdt, hpet_ssdt, sizeof(hpet_ssdt));
+	}
+	roots_fill(a, cfg->hpet);
 	*rsdp = ACPI_AREA_BASE + offsetof(struct acpi_area, rsdp);
 	e = gmem_write(m, ACPI_AREA_BASE, a, sizeof(*a));
 	heap_free(a);

@@ -9,6 +9,7 @@
 #include "debugport.h"
 #include "guest.h"
 #include "host.h"
+#include "hpet.h"
 #include "i8042.h"
 #include "io.h"
 #include "ioapic.h"
@@ -37,6 +38,7 @@ struct pc {
 	struct ioapic ioapic;
 	struct pit pit;
 	struct rtc rtc;
+	struct hpet hpet; /* where the configuration asks for it */
 	struct uart com1;
 	struct i8042 kbc;
 	struct pm pm;
@@ -53,10 +55,12 @@ struct pc {
 };
 
 enum pc_space { PORT, MEM };
+/* Regions that are there only where the configuration asks for the device. */
+enum pc_option { ALWAYS, TEST, HPET };
 
 struct pc_region {
 	enum pc_space space;
-	bool test; /* only where the configuration asks for the test device */
+	enum pc_option option;
 	u64 base, length;
 	unsigned width;
 	const char *name;
@@ -66,37 +70,37 @@ struct pc_region {
 };
 
 #define DEV(member) offsetof(struct pc, member)
-#define TEST true
 
 /* clang-format off */
 static const struct pc_region pc_regions[] = {
-	{PORT, 0, 0x20, 2, 1, "pic1", pic_read, pic_write, DEV(pic.chip[0])},
-	{PORT, 0, 0x40, 4, 1, "pit", pit_read, pit_write, DEV(pit)},
-	{PORT, 0, 0x60, 1, 1, "i8042-data", i8042_read_data, i8042_write_data, DEV(kbc)},
-	{PORT, 0, 0x61, 1, 1, "port61", pit_control_read, pit_control_write, DEV(pit)},
-	{PORT, 0, 0x64, 1, 1, "i8042-command", i8042_read_status, i8042_write_command, DEV(kbc)},
-	{PORT, 0, 0x70, 2, 1, "rtc", rtc_read, rtc_write, DEV(rtc)},
-	{PORT, 0, 0x92, 1, 1, "port92", i8042_read_port92, i8042_write_port92, DEV(kbc)},
-	{PORT, 0, 0xa0, 2, 1, "pic2", pic_read, pic_write, DEV(pic.chip[1])},
+	{PORT, ALWAYS, 0x20, 2, 1, "pic1", pic_read, pic_write, DEV(pic.chip[0])},
+	{PORT, ALWAYS, 0x40, 4, 1, "pit", pit_read, pit_write, DEV(pit)},
+	{PORT, ALWAYS, 0x60, 1, 1, "i8042-data", i8042_read_data, i8042_write_data, DEV(kbc)},
+	{PORT, ALWAYS, 0x61, 1, 1, "port61", pit_control_read, pit_control_write, DEV(pit)},
+	{PORT, ALWAYS, 0x64, 1, 1, "i8042-command", i8042_read_status, i8042_write_command, DEV(kbc)},
+	{PORT, ALWAYS, 0x70, 2, 1, "rtc", rtc_read, rtc_write, DEV(rtc)},
+	{PORT, ALWAYS, 0x92, 1, 1, "port92", i8042_read_port92, i8042_write_port92, DEV(kbc)},
+	{PORT, ALWAYS, 0xa0, 2, 1, "pic2", pic_read, pic_write, DEV(pic.chip[1])},
 	{PORT, TEST, TESTDEV_LATCH_PORT, TESTDEV_LATCH_PORTS, 4, "test-latch",
 	 testdev_latch_read, testdev_latch_write, DEV(test)},
 	{PORT, TEST, TESTDEV_HIDE_PORT, TESTDEV_HIDE_PORTS, 4, "test-hide",
 	 testdev_hide_read, testdev_hide_write, DEV(test)},
-	{PORT, 0, DEBUG_CONSOLE_PORT, 1, 1, "debug", debugport_read, debugport_write, DEV(debug)},
-	{PORT, 0, DEBUG_EXIT_PORT, DEBUG_EXIT_PORTS, 4, "debug-exit",
+	{PORT, ALWAYS, DEBUG_CONSOLE_PORT, 1, 1, "debug", debugport_read, debugport_write, DEV(debug)},
+	{PORT, ALWAYS, DEBUG_EXIT_PORT, DEBUG_EXIT_PORTS, 4, "debug-exit",
 	 debugport_exit_read, debugport_exit_write, DEV(debug)},
-	{PORT, 0, UART_COM1, UART_PORTS, 1, "com1", uart_read, uart_write, DEV(com1)},
-	{PORT, 0, 0x4d0, 2, 1, "elcr", pic_elcr_read, pic_elcr_write, DEV(pic)},
-	{PORT, 0, PM_BASE, PM_LENGTH, 4, "pm", pm_read, pm_write, DEV(pm)},
+	{PORT, ALWAYS, UART_COM1, UART_PORTS, 1, "com1", uart_read, uart_write, DEV(com1)},
+	{PORT, ALWAYS, 0x4d0, 2, 1, "elcr", pic_elcr_read, pic_elcr_write, DEV(pic)},
+	{PORT, ALWAYS, PM_BASE, PM_LENGTH, 4, "pm", pm_read, pm_write, DEV(pm)},
 	/* Byte 1 of these ports is the reset control register: the bus hands it to pm. */
-	{PORT, 0, 0xcf8, 4, 4, "pci-address", pci_address_read, pci_address_write, DEV(pci)},
-	{PORT, 0, 0xcfc, 4, 4, "pci-data", pci_data_read, pci_data_write, DEV(pci)},
+	{PORT, ALWAYS, 0xcf8, 4, 4, "pci-address", pci_address_read, pci_address_write, DEV(pci)},
+	{PORT, ALWAYS, 0xcfc, 4, 4, "pci-data", pci_data_read, pci_data_write, DEV(pci)},
 	{PORT, TEST, TESTDEV_IRQ_PORT, TESTDEV_IRQ_PORTS, 1, "test-irq",
 	 testdev_irq_read, testdev_irq_write, DEV(test)},
 	{PORT, TEST, TESTDEV_METER_PORT, TESTDEV_METER_PORTS, 4, "test-meter",
 	 testdev_meter_read, testdev_meter_write, DEV(test)},
-	{MEM, 0, PC_ECAM_BASE, PC_ECAM_SIZE, 4, "pci-ecam", pci_ecam_read, pci_ecam_write, DEV(pci)},
-	{MEM, 0, PC_IOAPIC_BASE, IOAPIC_LENGTH, 4, "ioapic", ioapic_read, ioapic_write, DEV(ioapic)},
+	{MEM, ALWAYS, PC_ECAM_BASE, PC_ECAM_SIZE, 4, "pci-ecam", pci_ecam_read, pci_ecam_write, DEV(pci)},
+	{MEM, ALWAYS, PC_IOAPIC_BASE, IOAPIC_LENGTH, 4, "ioapic", ioapic_read, ioapic_write, DEV(ioapic)},
+	{MEM, HPET, PC_HPET_BASE, HPET_LENGTH, 8, "hpet", hpet_read, hpet_write, DEV(hpet)},
 	{MEM, TEST, PC_TEST_MMIO_BASE, PC_TEST_MMIO_SIZE, 8, "test-memory",
 	 testdev_memory_read, testdev_memory_write, DEV(test)},
 };
@@ -104,7 +108,14 @@ static const struct pc_region pc_regions[] = {
 
 static bool pc_has(const struct pc *pc, const struct pc_region *row)
 {
-	return !row->test || pc->config.testdev;
+	switch (row->option) {
+	case TEST:
+		return pc->config.testdev;
+	case HPET:
+		return pc->config.hpet;
+	default:
+		return true;
+	}
 }
 
 static void *pc_device(struct pc *pc, const struct pc_region *row)
@@ -186,11 +197,13 @@ static void pc_init_devices(struct pc *pc)
 	ioapic_init(&pc->ioapic, pc->guest);
 	pit_init(&pc->pit, &pc->router);
 	rtc_init(&pc->rtc, &pc->router, cfg->ram_low, cfg->ram_high, cfg->vcpus);
+	if (cfg->hpet)
+		hpet_init(&pc->hpet, &pc->router);
 	uart_init(&pc->com1, &com1);
 	i8042_init(&pc->kbc, pc->guest, &pc->router);
 	pm_init(&pc->pm, pc->guest, &pc->router);
 	pci_init(&pc->pci, pc->guest, &pc->router, &pc->pm);
-	pc->pit.timer.group = pc->rtc.timer.group = cfg->group;
+	pc->pit.timer.group = pc->rtc.timer.group = pc->hpet.timer.group = cfg->group;
 	pc->pm.timer.group = pc->com1.timeout.group = cfg->group;
 	pc->debug =
 	    (struct debugport){.guest = pc->guest, .output = cfg->debug_output, .opaque = cfg->opaque};
@@ -385,6 +398,8 @@ void pc_destroy(struct pc *pc)
 	testdev_fini(&pc->test);
 	pm_fini(&pc->pm);
 	uart_fini(&pc->com1);
+	if (pc->config.hpet)
+		hpet_fini(&pc->hpet);
 	rtc_fini(&pc->rtc);
 	pit_fini(&pc->pit);
 	heap_free(pc);
@@ -424,6 +439,8 @@ void pc_reset(struct pc *pc)
 	pm_reset(&pc->pm);
 	i8042_reset(&pc->kbc);
 	uart_reset(&pc->com1);
+	if (pc->config.hpet)
+		hpet_reset(&pc->hpet);
 	rtc_reset(&pc->rtc);
 	pit_reset(&pc->pit);
 	ioapic_reset(&pc->ioapic);

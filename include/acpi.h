@@ -12,6 +12,7 @@
 
 struct acpi_config {
 	unsigned vcpus; /* 1..255; their local APIC ids are 0 to vcpus - 1 */
+	bool hpet;      /* as in struct pc_config */
 };
 
 /* Writes all tables; *rsdp is the address of the root pointer. ERR_INVAL; ERR_NOMEM; ERR_FAULT where

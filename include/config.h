@@ -114,7 +114,8 @@ struct config_vm {
 	enum console_kind console;
 	bool autostart;
 	bool testdev;
-	bool rng;                                       /* a virtio entropy device */
+	bool rng; /* a virtio entropy device */
+	bool hpet;
 	bool hypervisor_cpuid;                          /* off: the guest sees no hypervisor at all (M10) */
 	unsigned weight, cap, warp, warp_limit, unwarp; /* as sched_set() takes them */
 	char tenant[CONFIG_NAME_MAX];                   /* "": nobody's */

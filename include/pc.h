@@ -26,6 +26,7 @@ struct pc;
 #define PC_PCI_MMIO2_BASE 0xf0000000ULL
 #define PC_PCI_MMIO2_END 0xfec00000ULL
 #define PC_IOAPIC_BASE 0xfec00000ULL
+#define PC_HPET_BASE 0xfed00000ULL
 #define PC_LAPIC_BASE 0xfee00000ULL
 #define PC_TEST_MMIO_BASE 0xff000000ULL
 #define PC_TEST_MMIO_SIZE 0x00010000ULL
@@ -64,8 +65,9 @@ struct pc_config {
 	unsigned nr_disks;
 	struct pc_nic nics[PC_MAX_NICS];
 	unsigned nr_nics;
-	bool testdev;        /* ports and memory of a test device as well */
-	bool rng;            /* a virtio entropy device */
+	bool testdev; /* ports and memory of a test device as well */
+	bool rng;     /* a virtio entropy device */
+	bool hpet;
 	bool virtio_console; /* one that pc_console_input() is for, in COM1's place */
 	/* What the guest sends through COM1 and a virtio console, and through the debug port 0xe9. Called
 	 * with interrupts off; of the virtio console by any CPU, by the others on the one that runs the

@@ -84,8 +84,9 @@ static void print_vm(const struct config *c, const struct config_vm *vm)
 	print_nets(vm);
 	if (vm->tenant[0])
 		printf(", tenant %s", vm->tenant);
-	printf(", console %s%s%s%s\n", config_console_word(vm->console), vm->rng ? ", rng" : "",
-	       vm->testdev ? ", test device" : "", vm->autostart ? "" : ", not started at boot");
+	printf(", console %s%s%s%s%s\n", config_console_word(vm->console), vm->rng ? ", rng" : "",
+	       vm->hpet ? ", hpet" : "", vm->testdev ? ", test device" : "",
+	       vm->autostart ? "" : ", not started at boot");
 	if (vm->cmdline[0])
 		printf("%*s  cmdline: %s\n", (int)strlen(vm->name), "", vm->cmdline);
 }

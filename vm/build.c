@@ -31,6 +31,7 @@ static int build_devices(struct vm *vm, u64 low, u64 high)
 	    .vcpus = vm->config->vcpus,
 	    .testdev = vm->config->testdev,
 	    .rng = vm->config->rng,
+	    .hpet = vm->config->hpet,
 	    .virtio_console = vm->config->console == CONSOLE_VIRTIO,
 	    .group = &vm->guest.group,
 	    .console_output = vm_console_output,
@@ -120,7 +121,7 @@ int vm_build(struct vm *vm)
 	rc = rc ? rc : build_image(vm, &img);
 	if (rc)
 		return rc;
-	const struct acpi_config acpi = {.vcpus = vm->config->vcpus};
+	const struct acpi_config acpi = {.vcpus = vm->config->vcpus, .hpet = vm->config->hpet};
 	rc = acpi_build(&vm->guest.mem, &acpi, &img.rsdp);
 	rc = rc ? rc : boot_load(&vm->guest.mem, &img, &state, why, sizeof(why));
 	if (rc) {

@@ -269,6 +269,7 @@ static const struct config_key vm_keys[] = {
     {"console", "serial, virtio or none", set_word, words_console, VM(console)},
     {"autostart", EXPECT_BOOL, set_bool, VM(autostart)},
     {"rng", EXPECT_BOOL, set_bool, VM(rng)},
+    {"hpet", EXPECT_BOOL, set_bool, VM(hpet)},
     {"testdev", EXPECT_BOOL, set_bool, VM(testdev)},
     {"hypervisor", EXPECT_BOOL, set_bool, VM(hypervisor_cpuid)},
     {"weight", "a number from 1 to 65535", config_set_range, &range_weight, VM(weight)},
@@ -298,7 +299,8 @@ const struct config_key_table config_socle_keys = {
     "vid tpr_shadow vpid preemption_timer ept_1g ept_ad on_idle sched log_level poll uplink"};
 const struct config_key_table config_vm_keys = {
     vm_keys, ARRAY_SIZE(vm_keys), "a [vm NAME] section",
-    "count vcpus memory pages kernel initrd module diskN netN filter cmdline console rng autostart testdev "
+    "count vcpus memory pages kernel initrd module diskN netN filter cmdline console rng hpet autostart "
+    "testdev "
     "hypervisor "
     "weight "
     "cap "

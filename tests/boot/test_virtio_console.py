@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Debian's unmodified kernel and its own virtio_console and virtio_rng (M12): it speaks by COM1 until its initramfs has
 loaded the module, from then on by hvc0; the shell there takes what is typed and loses nothing either way; /dev/hwrng
-gives bytes, other ones each time."""
+gives bytes, other ones each time. All of it by the clock and the ticks of the HPET (M66), which its stock driver finds."""
 import hashlib
 import os
+import re
 import types
 
 import pytest
@@ -15,16 +16,25 @@ CONF = """[vm linux]
 memory = 256M
 kernel = /boot/vmlinuz
 initrd = /boot/initrd
-cmdline = console=hvc0 earlyprintk=serial nokaslr mitigations=off
+cmdline = console=hvc0 earlyprintk=serial nokaslr mitigations=off clocksource=hpet nolapic_timer
 console = virtio
 rng = yes
+hpet = yes
 """
 PASTE = "".join("%04d %s\n" % (i, hashlib.md5(b"%d" % i).hexdigest()) for i in range(300))
+CLOCKS = "cd /sys/devices/system; cat clocksource/clocksource0/current_clocksource clockevents/clockevent0/current_device; cd"
+# By the HPET's clock, by the board's other one, and what interrupted meanwhile; its alarm is an interrupt of the HPET, too.
+TIMES = "date +%s; cat /sys/class/rtc/rtc0/since_epoch; cat /proc/interrupts"
+SLEEP = "echo +1 >/sys/class/rtc/rtc0/wakealarm; sleep 3; sleep 0.1; cat /sys/class/rtc/rtc0/wakealarm"
 RANDOM = "dd if=/dev/hwrng of=/tmp/r%d bs=64 count=8 iflag=fullblock 2>/dev/null; wc -c </tmp/r%d; sha256sum </tmp/r%d"
 
 
 def random(ask, n):
     return ask(RANDOM % (n, n, n)).replace("-", "").split()
+
+
+def interrupts(text, line):
+    return int(re.search(r"^ *%s: +(\d+)" % line, text, re.M)[1])
 
 
 def paste(console, shell):
@@ -54,6 +64,8 @@ def linux(tmp_path_factory):
             told.again = ask("rmmod virtio-rng; insmod /lib/modules/virtio-rng.ko; echo status $?")
             told.random.append(random(ask, 3))
             told.features = ask("cat /sys/bus/virtio/devices/virtio?/features").split()
+            told.clocks = ask(CLOCKS).split()
+            told.before, told.alarm, told.after = ask(TIMES), ask(SLEEP), ask(TIMES)
             told.com1 = ask("echo 'through COM1' >/dev/ttyS0; sleep 1")
             told.interrupts = ask("cat /proc/interrupts")
             told.dmesg = ask("dmesg")
@@ -102,6 +114,26 @@ def test_interrupts(linux):
     assert len(lines) >= 3
     assert all("MSI" in " ".join(line) for line in lines)
     assert sum(int(line[1]) > 10 for line in lines) >= 2, linux.interrupts
+
+
+def test_the_stock_driver_finds_the_hpet(linux):
+    assert "hpet0: at MMIO 0xfed00000, IRQs 2, 8, 0" in linux.dmesg, linux.dmesg
+    assert "hpet0: 3 comparators, 64-bit 12.500000 MHz counter" in linux.dmesg
+    assert linux.clocks == ["hpet", "hpet"], linux.clocks
+
+
+def test_the_hpet_keeps_time(linux):
+    """Its clock against the real-time clock's, in seconds; each tells the machine's."""
+    before, after = ([int(word) for word in text.split()[:2]] for text in (linux.before, linux.after))
+    slept = [after[i] - before[i] for i in range(2)]
+    assert 3 <= slept[0] <= 15 and abs(slept[0] - slept[1]) <= 1, (before, after)
+
+
+def test_the_hpet_ticks_in_the_timers_place(linux):
+    """Timer 0 on the 8254's interrupt, and timer 1 on the clock's, for its alarm."""
+    assert interrupts(linux.after, "0") - interrupts(linux.before, "0") >= 5, (linux.before, linux.after)
+    assert interrupts(linux.after, "8") > interrupts(linux.before, "8"), (linux.before, linux.after)
+    assert linux.alarm.split() == [], linux.alarm   # it has been
 
 
 def test_com1_is_shown(linux):

@@ -33,7 +33,7 @@ static struct {
 	u32 meter_asked;
 	char console[256], debug[256];
 	unsigned console_n, debug_n, rooms;
-	bool rng, virtio_console;          /* of the next PC */
+	bool rng, virtio_console, hpet;    /* of the next PC */
 	struct block *disks[PC_MAX_DISKS]; /* of the next PC; none behind the first that is NULL */
 	enum disk_model models[PC_MAX_DISKS];
 } board;
@@ -256,6 +256,7 @@ static inline struct pc *board_create(bool testdev)
 	    .vcpus = 1,
 	    .testdev = testdev,
 	    .rng = board.rng,
+	    .hpet = board.hpet,
 	    .virtio_console = board.virtio_console,
 	    .console_output = board_console,
 	    .debug_output = board_debug,

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "acpi.h"
+#include "devices/hpet.h"
 #include "devices/irq.h"
 #include "devices/pci.h"
 #include "devices/pm.h"
@@ -29,15 +30,20 @@ int gmem_write(struct gmem *m, gpa_t gpa, const void *src, size_t n)
 	return write_result;
 }
 
-static gpa_t build(unsigned vcpus)
+static gpa_t build_with(const struct acpi_config *cfg)
 {
-	const struct acpi_config cfg = {.vcpus = vcpus};
 	gpa_t rsdp = 0;
 
 	memset(area, 0xcc, sizeof(area));
 	write_result = 0;
-	assert_int_equal(acpi_build(&gmem, &cfg, &rsdp), 0);
+	assert_int_equal(acpi_build(&gmem, cfg, &rsdp), 0);
 	return rsdp;
+}
+
+static gpa_t build(unsigned vcpus)
+{
+	const struct acpi_config cfg = {.vcpus = vcpus};
+	return build_with(&cfg);
 }
 
 static const u8 *at(gpa_t gpa, size_t n)
@@ -184,6 +190,31 @@ static void mcfg_points_at_ecam(void **state)
 	assert_int_equal(get(m, 4, 4), 60);
 }
 
+/* The table, and the code that has the device; nothing of either without one. */
+static void hpet_only_where_there_is_one(void **state)
+{
+	(void)state;
+	const struct acpi_config with = {.vcpus = 2, .hpet = true};
+	gpa_t rsdp = build(2);
+	const u8 *xsdt = table_at(get(at(rsdp, 36), 24, 8), "XSDT");
+	assert_int_equal(get(xsdt, 4, 4), 36 + 3 * 8);
+	for (gpa_t p = ACPI_AREA_BASE; p < ACPI_AREA_BASE + ACPI_AREA_SIZE; p += 4)
+		assert_memory_not_equal(at(p, 4), "HPET", 4);
+	rsdp = build_with(&with);
+	xsdt = table_at(get(at(rsdp, 36), 24, 8), "XSDT");
+	assert_int_equal(get(xsdt, 4, 4), 36 + 5 * 8);
+	table_find(rsdp, "APIC");
+	table_find(rsdp, "SSDT");
+	const u8 *h = table_find(rsdp, "HPET");
+	assert_int_equal(get(h, 4, 4), 56);
+	assert_int_equal(get(h, 36, 4), 0x8086a201); /* the lower half of the device's first register */
+	assert_int_equal(get(h, 40, 4), 0x00004000); /* in memory, 64 bits */
+	assert_int_equal(get(h, 44, 8), 0xfed00000);
+	assert_int_equal(h[52], 0);
+	assert_int_equal(get(h, 53, 2), 250); /* 20 us */
+	assert_int_equal(h[55], 0);
+}
+
 static void errors(void **state)
 {
 	(void)state;
@@ -243,10 +274,11 @@ static const char *run(const char *format, const char *argument)
 
 static void tables_disassemble(void **state)
 {
-	static const char *const names[] = {"FACP", "APIC", "MCFG", "XSDT"};
+	static const char *const names[] = {"FACP", "APIC", "MCFG", "HPET", "XSDT"};
+	const struct acpi_config cfg = {.vcpus = 4, .hpet = true};
 	(void)state;
-	gpa_t rsdp = build(4);
-	for (size_t i = 0; i < 3; i++)
+	gpa_t rsdp = build_with(&cfg);
+	for (size_t i = 0; i < 4; i++)
 		save(names[i], table_find(rsdp, names[i]));
 	save("XSDT", table_at(get(at(rsdp, 36), 24, 8), "XSDT"));
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
@@ -259,13 +291,12 @@ static void tables_disassemble(void **state)
 	save("DSDT", table_at(get(table_find(rsdp, "FACP"), 40, 4), "DSDT"));
 	const char *out = run("iasl -we -d %s && iasl -we -p again DSDT.dsl", "DSDT");
 	assert_non_null(strstr(out, "0 Errors, 0 Warnings"));
-}
-
-static const char *evaluate(const char *commands)
-{
-	gpa_t rsdp = build(1);
-	save("DSDT", table_at(get(table_find(rsdp, "FACP"), 40, 4), "DSDT"));
-	return run("printf '%s\\nquit\\n' | acpiexec DSDT", commands);
+	save("SSDT", table_find(rsdp, "SSDT"));
+	out = run("iasl -we -e DSDT -d %s && cat SSDT.dsl && iasl -we -p again SSDT.dsl", "SSDT");
+	assert_non_null(strstr(out, "0 Errors, 0 Warnings"));
+	assert_non_null(strstr(out, "EisaId (\"PNP0103\")"));
+	assert_non_null(strstr(out, "0xFED00000,"));
+	assert_non_null(strstr(out, "0x00000400,"));
 }
 
 /* The integers of a package that acpiexec printed: "Integer] = 0000000000000010". */
@@ -275,6 +306,28 @@ static unsigned integers(const char *out, u64 *values, unsigned max)
 	for (; n < max && (out = strstr(out, "[Integer] = ")); n++)
 		values[n] = strtoull(out += 12, NULL, 16);
 	return n;
+}
+
+/* The two fit together: the device is there when both are loaded. */
+static void hpet_joins_the_board(void **state)
+{
+	const struct acpi_config cfg = {.vcpus = 1, .hpet = true};
+	(void)state;
+	gpa_t rsdp = build_with(&cfg);
+	save("DSDT", table_at(get(table_find(rsdp, "FACP"), 40, 4), "DSDT"));
+	save("SSDT", table_find(rsdp, "SSDT"));
+	const char *out = run("printf 'evaluate %s._HID\\nquit\\n' | acpiexec DSDT SSDT", "\\\\_SB.HPET");
+	u64 hid = 0;
+	assert_non_null(out = strstr(out, "Evaluation of \\_SB.HPET._HID returned"));
+	assert_int_equal(integers(out, &hid, 1), 1);
+	assert_int_equal(hid, 0x0301d041); /* PNP0103 */
+}
+
+static const char *evaluate(const char *commands)
+{
+	gpa_t rsdp = build(1);
+	save("DSDT", table_at(get(table_find(rsdp, "FACP"), 40, 4), "DSDT"));
+	return run("printf '%s\\nquit\\n' | acpiexec DSDT", commands);
 }
 
 static void check_routing(const char *commands, bool ioapic)
@@ -335,8 +388,10 @@ int main(void)
 	    cmocka_unit_test(fadt_names_the_fixed_hardware),
 	    cmocka_unit_test(madt_lists_processors_and_wires),
 	    cmocka_unit_test(mcfg_points_at_ecam),
+	    cmocka_unit_test(hpet_only_where_there_is_one),
 	    cmocka_unit_test(errors),
 	    cmocka_unit_test(tables_disassemble),
+	    cmocka_unit_test(hpet_joins_the_board),
 	    cmocka_unit_test(routing_is_that_of_the_board),
 	    cmocka_unit_test(soft_off_is_that_of_the_board),
 	    cmocka_unit_test(windows_are_those_of_the_board),

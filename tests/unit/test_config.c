@@ -113,6 +113,9 @@ static void test_words(void **state)
 	assert_false(c.vms[0].rng);
 	accept(VM_HEAD "rng = yes\n");
 	assert_true(c.vms[0].rng);
+	assert_false(c.vms[0].hpet);
+	accept(VM_HEAD "hpet = yes\n");
+	assert_true(c.vms[0].hpet);
 	refuse(VM_HEAD "rng = /dev/urandom\n", 4, "rng", "bad value \"/dev/urandom\": expected on or off");
 	for (unsigned i = 0; i < ARRAY_SIZE(levels); i++) {
 		snprintf(text, sizeof(text), "[socle]\nlog_level=%s\n" VM_HEAD, levels[i]);
