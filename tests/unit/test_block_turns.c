@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Whose turn it is in the block queue (M81): the bound when several are overdue, a search tree that stays
- * flat, disks that complete within submit, and ports used by several CPUs at once (M80). */
+ * flat, disks that complete within submit, ports used by several CPUs at once (M80), and one that takes all
+ * it can get (M79). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -154,6 +155,46 @@ static void no_recursion(void **state)
 	assert_int_equal(nested_most, 1);
 }
 
+static void submit_to(struct block_port *p, struct block_request *r, u64 sector)
+{
+	*r =
+	    (struct block_request){.op = BLOCK_WRITE_ZEROES, .sector = sector, .count = 1, .complete = count};
+	block_submit(&p->block, r);
+}
+
+/* One VM has its whole share at the queue, and much more that waits, all the time: another one has its share
+ * at once, and is served within the bound. */
+static void exhaustion_is_ones_own(void **state)
+{
+	(void)state;
+	static struct block_request its[8];
+	struct block_port greedy, other;
+	u64 start;
+
+	board(1);
+	while (block_port_close(&port))
+		;
+	assert_int_equal(block_port_init(&greedy, &queue, 0, SECTORS / 2, 0, 8), 0);
+	assert_int_equal(block_port_init(&other, &queue, SECTORS / 2, SECTORS / 2, 0, 8), 0);
+	for (unsigned i = 0; i < BLOCK_QUEUE_WAITING; i++)
+		submit_to(&greedy, &requests[i], 2 * i);
+	assert_int_equal(greedy.outstanding, 8);
+	for (unsigned round = 0; round < 20; round++) {
+		for (unsigned i = 0; i < 8; i++)
+			submit_to(&other, &its[i], 4000 - 2 * i - 100 * round);
+		assert_int_equal(other.outstanding, 8);
+		for (start = dispatches; other.outstanding;) {
+			assert_true(light_complete());
+			assert_int_equal(greedy.outstanding, 8);
+			assert_true(dispatches - start <= BLOCK_QUEUE_BOUND + BLOCK_QUEUE_BATCH * (1 + 16));
+		}
+	}
+	assert_int_equal(block_port_meters(&other).ops[BLOCK_WRITE_ZEROES], 20 * 8);
+	while (light_complete())
+		;
+	assert_int_equal(completions, BLOCK_QUEUE_WAITING + 20 * 8);
+}
+
 /* A port is an extent: its sector 3 is not another one's. */
 static void ports_are_extents(void **state)
 {
@@ -274,6 +315,7 @@ int main(void)
 	    cmocka_unit_test(each_overdue_request_has_its_turn),
 	    cmocka_unit_test(tree_stays_flat),
 	    cmocka_unit_test(no_recursion),
+	    cmocka_unit_test(exhaustion_is_ones_own),
 	    cmocka_unit_test(ports_are_extents),
 	    cmocka_unit_test(several_cpus),
 	};

@@ -116,6 +116,37 @@ static void a_quota(void **state)
 		gmem_unpin(&mem, host[i]);
 }
 
+/* A VM whose quota is used up takes nothing from another one's. */
+static void quotas_are_each_ones_own(void **state)
+{
+	static const struct ept_options opt = {.pages_1g = true, .pages_2m = true};
+	struct gmem_tlb other_tlb;
+	struct ept other_ept;
+	struct gmem other;
+	static void *host[GMEM_PINNED_MAX], *its[GMEM_PINNED_MAX];
+	void *none = NULL;
+
+	(void)state;
+	assert_int_equal(ept_init(&other_ept, &opt), 0);
+	gmem_init(&other, &other_ept, 0, ~0ull >> 1);
+	assert_int_equal(gmem_add_slot(&other, BASE, PAGES * PAGE_SIZE, 0), 0);
+	gmem_tlb_reset(&other_tlb);
+	for (unsigned i = 0; i < GMEM_PINNED_MAX; i++)
+		assert_int_equal(pin(BASE + i % PAGES * PAGE_SIZE, 1, true, &host[i]), 0);
+	assert_int_equal(pin(BASE, 1, true, &none), ERR_AGAIN);
+	for (unsigned i = 0; i < GMEM_PINNED_MAX; i++)
+		assert_int_equal(gmem_pin(&other, &other_tlb, BASE + i % PAGES * PAGE_SIZE, 1, true, &its[i]),
+				 0);
+	assert_int_equal(gmem_pin(&other, &other_tlb, BASE, 1, true, &none), ERR_AGAIN);
+	for (unsigned i = 0; i < GMEM_PINNED_MAX; i++) {
+		gmem_unpin(&mem, host[i]);
+		gmem_unpin(&other, its[i]);
+	}
+	assert_int_equal(other.pinned_pages, 0);
+	gmem_destroy(&other);
+	ept_destroy(&other_ept);
+}
+
 static void no_memory(void **state)
 {
 	void *none = NULL;
@@ -240,7 +271,7 @@ static void destruction_waits(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    T(what_can_be_pinned), T(pinned_pages_stay),   T(a_quota),
+	    T(what_can_be_pinned), T(pinned_pages_stay),   T(a_quota),           T(quotas_are_each_ones_own),
 	    T(no_memory),          T(moves_and_pins_race), T(destruction_waits),
 	};
 

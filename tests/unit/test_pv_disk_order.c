@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The disk behind a Socle ring: barriers and FUA, over power cuts too (M72, M82). */
+/* The disk behind a Socle ring: requests go to the disk in the order of the ring (M72); barriers and FUA,
+ * over power cuts too (M82). */
 #include "pv_fake_disk.h"
 
 static u64 log_of[256];
@@ -11,6 +12,63 @@ static void note(struct fake_disk *d, const struct block_request *r)
 	log_of[logged++ % 256] = r->op == BLOCK_FLUSH ? ~0ull : r->sector;
 }
 
+/* ---- the trace of what reached the disk ---- */
+static u64 taken;
+
+static void next_of_the_ring(struct fake_disk *d, const struct block_request *r)
+{
+	(void)d;
+	if (r->op != BLOCK_FLUSH) /* those have no sector */
+		assert_int_equal(r->sector, taken % SECTORS);
+	taken++;
+}
+
+/* Without barriers, whatever a request is, however many are shown at once, while others come back in any
+ * order, and when the ring is full: what is put as number n is the nth that the disk is asked. */
+static void taken_in_order(void **state)
+{
+	struct socle_response r;
+	u64 shown = 0, back = 0, deepest = 0;
+
+	(void)state;
+	fake_seed = 72;
+	taken = 0;
+	board(BLOCK_VOLATILE);
+	disk.begun = next_of_the_ring;
+	while (shown < 20000) {
+		for (u64 n = fake_disk_random(80); n; n--) {
+			static const u8 ops[] = {SOCLE_RING_READ, SOCLE_RING_WRITE, SOCLE_RING_FLUSH,
+						 SOCLE_RING_DISCARD, SOCLE_RING_ZERO};
+			u8 op = ops[fake_disk_random(5)];
+			bool moves = op <= SOCLE_RING_WRITE;
+
+			if (put(op, 0, op == SOCLE_RING_FLUSH ? 0 : shown % SECTORS,
+				moves                    ? 512
+				: op == SOCLE_RING_FLUSH ? 0
+							 : 1,
+				moves ? (DATA + fake_disk_random(8)) * PAGE_SIZE : 0) < 0)
+				break;
+			shown++;
+		}
+		ring();
+		deepest = MAX(deepest, disk.nr_pending);
+		for (u64 n = fake_disk_random(80); n; n--) {
+			timer_poll();
+			fake_disk_step(&disk);
+		}
+		for (u64 n = fake_disk_random(80); n && socle_driver_get(&driver, &r); n--, back++)
+			assert_int_equal(r.status, 0);
+	}
+	run();
+	for (; socle_driver_get(&driver, &r); back++)
+		assert_int_equal(r.status, 0);
+	assert_int_equal(taken, shown);
+	assert_int_equal(back, shown);
+	assert_true(deepest > 32);
+	off();
+}
+
+/* ---- barriers ---- */
 static void barriers_keep_their_place(void **state)
 {
 	(void)state;
@@ -119,6 +177,7 @@ static void power_cuts(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(taken_in_order),
 	    cmocka_unit_test(barriers_keep_their_place),
 	    cmocka_unit_test(a_barrier_that_fails),
 	    cmocka_unit_test(power_cuts),
