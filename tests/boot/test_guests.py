@@ -54,7 +54,7 @@ def test_smp_guest(boot, guest, cpus):
 
 
 def test_rings_are_polled(boot, guest):
-    """A second CPU looks at the rings (M84): data, order and errors are the same, for a guest that sleeps until an
+    """A second CPU looks at the rings (M27, M84): data, order and errors are the same, for a guest that sleeps until an
     event; and one that looks at its ring as well reads without an exit. More CPUs are asked for than there are: one is
     left to the guests, and a line says so."""
     kernel = [line if "disk" not in line else line + ", polled" for line in KEYS["pvring"].split("\n")]
