@@ -30,16 +30,41 @@ static struct arrived *arrived_put(struct pv_net *n)
 	return &n->arrived[(n->first_arrived + n->nr_arrived++) % RX_ARRIVED];
 }
 
+/* Nobody but us uses it, as far as that is seen without a lock. */
+static bool may_move(const struct gmem_page *p)
+{
+	return !__atomic_load_n(&p->mem->lent, __ATOMIC_RELAXED) &&
+	       !__atomic_load_n(&p->mem->held, __ATOMIC_RELAXED) &&
+	       __atomic_load_n(gmem_pin_count(p->mem, p->host), __ATOMIC_RELAXED) == 1;
+}
+
+/* The sender pays for what is done here. The clearing is the receiver's affair: not begun where it would be
+ * for nothing, and paid by the receiver where it was, unless it is the sender's page that could not go. */
+static bool exchange(struct pv_net *n, struct gmem_page *theirs, struct gmem_page *own)
+{
+	u64 since;
+	int rc;
+
+	if (unlikely(!may_move(theirs) || !may_move(own)))
+		return false;
+	if (n->buffer_flags & SOCLE_RING_CLEAN)
+		return gmem_exchange(theirs, own) == 0;
+	since = tsc_now();
+	/* Before the sender can see it. */
+	memset(own->host, 0, PAGE_SIZE);
+	rc = gmem_exchange(theirs, own);
+	if (unlikely(rc == ERR_AGAIN && may_move(theirs)))
+		bridge_charge(n->bridge, n->group, tsc_now() - since);
+	return rc == 0;
+}
+
 bool pv_net_flip(struct pv_net *n, struct net_frame *f, const u8 *header, u32 header_bytes)
 {
 	struct gmem_page own = {n->mem, n->buffer_gpa, n->buffer->base};
 	struct net_page *page = f->page;
 	struct arrived *a;
 
-	/* Before the sender can see it. */
-	if (!(n->buffer_flags & SOCLE_RING_CLEAN))
-		memset(own.host, 0, PAGE_SIZE);
-	if (gmem_exchange(&page->page, &own))
+	if (!exchange(n, &page->page, &own))
 		return false;
 	page->gen = gen_of(page->page.mem);
 	page->state = FLIP_TAKEN;
