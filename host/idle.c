@@ -9,6 +9,13 @@
 #define MWAIT_ENUMERATED 1u /* CPUID leaf 5, ECX */
 #define MWAIT_BREAKS 2u     /* an interrupt ends the wait although interrupts are off */
 
+/* Bochs 2.7: MONITOR makes other CPUs forget the translation of the linear address that equals the physical
+ * one watched. By the true one, while their TLB has it, they write without waking anybody. A CPU that runs
+ * guests has it seldom, since each exit empties the TLB; one that polls always. */
+#define REVISION_BOCHS 0x2bu
+
+static bool forgets; /* the same on all CPUs */
+
 void idle_init_cpu(void)
 {
 	bool has =
@@ -16,6 +23,14 @@ void idle_init_cpu(void)
 	u32 extensions = has ? cpuid(CPUID_LEAF_MWAIT, 0).ecx : 0;
 
 	this_cpu()->mwait = (extensions & MWAIT_ENUMERATED) && (extensions & MWAIT_BREAKS);
+	if (cpuid(CPUID_LEAF_FEATURES, 0).ecx & CPUID1_ECX_VMX)
+		forgets = (rdmsr(MSR_VMX_BASIC) & 0x7fffffff) == REVISION_BOCHS;
+}
+
+void idle_before_mark(const struct cpu *c)
+{
+	if (unlikely(forgets))
+		invlpg((u64)&c->kicked);
 }
 
 void cpu_doze(void)

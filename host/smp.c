@@ -111,7 +111,10 @@ void cpu_kick(unsigned index)
 
 	/* One on its way is enough: its handler clears the mark before anyone looks for what to do. Who
 	 * dozes watches the mark; see idle.c for the order. */
-	if (c != this_cpu() && !__atomic_exchange_n(&c->kicked, true, __ATOMIC_SEQ_CST) &&
+	if (c == this_cpu())
+		return;
+	idle_before_mark(c);
+	if (!__atomic_exchange_n(&c->kicked, true, __ATOMIC_SEQ_CST) &&
 	    !__atomic_load_n(&c->dozes, __ATOMIC_SEQ_CST))
 		apic_send_ipi(c->apic_id, IRQ_VECTOR_KICK);
 }

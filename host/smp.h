@@ -8,6 +8,9 @@
 void cpu_serve_kick(void);
 /* On each CPU, before it first waits: how it does. */
 void idle_init_cpu(void);
+/* By who is about to write another CPU's mark. */
+struct cpu;
+void idle_before_mark(const struct cpu *c);
 /* True when something had been typed. */
 bool irq_poll_console(void);
 /* Stops every other CPU for good: an NMI makes it leave VMX operation and halt. Takes no lock. False

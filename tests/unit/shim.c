@@ -39,6 +39,7 @@ void (*fake_msr_write)(u32 msr, u64 value);
 u32 (*fake_in)(u16 port, unsigned size);
 void (*fake_out)(u16 port, unsigned size, u32 value);
 unsigned fake_halts;
+u64 fake_forgotten;
 
 /* A multiplicative sequence of full period: no two words in a row are equal. */
 static bool random_words(bool seed, u64 *word)

@@ -11,6 +11,8 @@
 #include "host.h"
 #include "host/smp.h"
 #include "shim.h"
+#include "x86.h"
+#include "x86_ops.h"
 
 static struct cpu cpus[2];
 static unsigned ipis, syncs, calls;
@@ -159,12 +161,42 @@ static void one_that_is_about_to_halt(void **state)
 	assert_int_equal(ipis, 1);
 }
 
+static u64 bochs(u32 msr)
+{
+	return msr == MSR_VMX_BASIC ? 0x2b : 0;
+}
+
+static struct cpuid_regs with_vmx(u32 leaf, u32 subleaf)
+{
+	(void)subleaf;
+	return (struct cpuid_regs){.eax = leaf ? 0 : CPUID_LEAF_MWAIT, .ecx = leaf == 1 ? CPUID1_ECX_VMX : 3};
+}
+
+/* Bochs wakes who watches a word only if the writer's TLB does not have it. */
+static void one_that_bochs_lets_sleep(void **state)
+{
+	(void)state;
+	fake_forgotten = 0;
+	cpu_kick(1);
+	assert_int_equal(fake_forgotten, 0);
+	cpus[1].kicked = false;
+	fake_cpuid = with_vmx;
+	fake_msr_read = bochs;
+	idle_init_cpu();
+	cpu_kick(1);
+	assert_int_equal(fake_forgotten, (u64)&cpus[1].kicked);
+	fake_msr_read = NULL;
+	idle_init_cpu();
+	fake_cpuid = NULL;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup(one_that_runs, setup),
 	    cmocka_unit_test_setup(one_that_dozes, setup),
 	    cmocka_unit_test_setup(one_that_is_about_to_halt, setup),
+	    cmocka_unit_test_setup(one_that_bochs_lets_sleep, setup),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

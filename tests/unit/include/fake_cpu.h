@@ -40,3 +40,4 @@ extern void (*fake_out)(u16 port, unsigned size, u32 value);
 extern bool (*fake_random)(bool seed, u64 *word);
 
 extern unsigned fake_halts; /* by sti_hlt_cli() */
+extern u64 fake_forgotten;  /* by invlpg(), the last one */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Found before include/x86_ops.h in unit tests: the same functions, but control and debug registers and
  * XCR0 are fields of fake_registers, CPUID may be the test's, and so may MSRs, I/O ports and random words;
- * HLT counts. */
+ * HLT counts, INVLPG keeps the address. */
 #pragma once
 
 #include "fake_cpu.h"
@@ -32,6 +32,7 @@
 #define read_dr6 real_read_dr6
 #define write_dr6 real_write_dr6
 #define sti_hlt_cli real_sti_hlt_cli
+#define invlpg real_invlpg
 #define inb real_inb
 #define inw real_inw
 #define inl real_inl
@@ -71,6 +72,7 @@
 #undef read_dr6
 #undef write_dr6
 #undef sti_hlt_cli
+#undef invlpg
 
 static inline u64 rdmsr(u32 msr)
 {
@@ -81,6 +83,11 @@ static inline void wrmsr(u32 msr, u64 value)
 {
 	if (fake_msr_write)
 		fake_msr_write(msr, value);
+}
+
+static inline void invlpg(u64 va)
+{
+	fake_forgotten = va;
 }
 
 static inline bool rdrand(u64 *word)
