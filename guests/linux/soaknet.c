@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* soaknet lead|follow NAME OWN PEER SEED: talks to another soaknet, there and back at the same time and from
- * both ends: TCP streams of random sizes in pieces of random sizes, and bursts of UDP datagrams, some of them
- * longer than a frame. Each byte is known to both by its place, and compared. OWN and PEER are IPv4
- * addresses. The one that leads ends when there is a file /tmp/stop, and so does the other. Says what it did,
- * or what was not as it had to be. */
+/* soaknet lead|follow NAME OWN PEER SEED BITS: talks to another soaknet, both ways at once and from both
+ * ends: TCP streams of random sizes up to 2^BITS in pieces of random sizes, and bursts of UDP datagrams, some
+ * longer than a frame; each byte is known to both by its place, and compared. OWN, PEER: IPv4 addresses. The
+ * one that leads ends when there is a file /tmp/stop, and so does the other. Says what went wrong. */
 #include "inet.h"
 
 #define SYS_POLL 7
@@ -52,7 +51,7 @@ struct totals {
 
 static struct {
 	const char *name;
-	uint64_t random;
+	uint64_t random, bits;
 	uint32_t own, peer;
 	int leads;
 	struct totals *totals;
@@ -279,7 +278,7 @@ static noreturn void begin_streams(void)
 {
 	for (unsigned i = 0; i < LEAST || !has_to_stop(); i++) {
 		int fd = reach(PORT_STREAM);
-		struct greeting hello = {next(), some(20), some(20)};
+		struct greeting hello = {next(), some(s.bits), some(s.bits)};
 		uint8_t all = (uint8_t)hello.seed;
 		hello.up = next() % 8 ? hello.up : 0;
 		hello.down = next() % 8 ? hello.down : 0;
@@ -432,8 +431,8 @@ noreturn void program_main(long argc, char **argv, char **envp)
 	int datagrams, asking, streams, end, good;
 
 	(void)envp;
-	if (argc != 6) {
-		print("usage: soaknet lead|follow NAME OWN PEER SEED\n");
+	if (argc != 7) {
+		print("usage: soaknet lead|follow NAME OWN PEER SEED BITS\n");
 		sys_exit(2);
 	}
 	s.leads = argv[1][0] == 'l';
@@ -441,6 +440,7 @@ noreturn void program_main(long argc, char **argv, char **envp)
 	s.own = address(argv[3]);
 	s.peer = address(argv[4]);
 	s.random = mix(text_number(argv[5]) + (uint64_t)s.leads);
+	s.bits = text_number(argv[6]);
 	datagrams = open_socket(SOCK_DGRAM, PORT_DATAGRAM);
 	asking = open_socket(SOCK_DGRAM, PORT_DATAGRAM + 1);
 	streams = open_socket(SOCK_STREAM, PORT_STREAM);
