@@ -11,7 +11,7 @@ from io_runs import NOT_HERE
 from io_scenes import BARS, MODELS, PEERS, WAYS
 
 STYLE = """
-body { font: 15px/1.45 system-ui, sans-serif; max-width: 1060px; margin: 2em auto; padding: 0 1em; color: #222 }
+body { font: 15px/1.45 system-ui, sans-serif; max-width: 1240px; margin: 2em auto; padding: 0 1em; color: #222 }
 h1 { font-size: 1.6em } h2 { font-size: 1.15em; margin: 2em 0 .2em; border-top: 1px solid #ddd; padding-top: 1em }
 table { border-collapse: collapse; font-size: 13px; margin: .6em 0 }
 td, th { text-align: right; padding: 2px 0 2px 16px; border-bottom: 1px solid #eee; white-space: nowrap }
@@ -177,8 +177,8 @@ def preface(setting):
         text = "<p>Instructions and VM exits of one operation, measured in the Bochs emulator, whose time stamp counter counts " \
                "instructions; the hypervisor tells its own apart. "
     if setting.repeat > 1:
-        text += "%d repetitions, each booted anew; ± is half of the 95 %% confidence interval of the mean (Student's t), as are the " \
-                "lines at the ends of bars. " % setting.repeat
+        text += "%d repetitions, each booted anew; ± is half of the 95 %% confidence interval of the mean (Student's t), and the line at " \
+                "the end of a bar is that interval. " % setting.repeat
     return text + "Linux is Debian's kernel, unmodified, the same image on each way; the bare guest has a small driver of its own. " \
                   "docs/benchmarks.md says how to read this.</p>"
 
