@@ -31,11 +31,10 @@ def work(m, name):
 def are_at_it(m):
     """All of them but the judge, which only listens."""
     left = [name for name in VMS if name != "judge"]
-    for _ in range(60):
-        left = [name for name in left if work(m, name) < 200]
+    for _ in range(600):   # the machine's time passes while it answers
+        left = [name for name in left if work(m, name) < 100]
         if not left:
             return
-        m.ask("top -n", timeout=200)   # a second of the machine's time passes
     assert False, left
 
 
@@ -46,10 +45,9 @@ def test_vms_end_in_the_midst_of_it(console, guest):
              "boot/pv.img": bytes(MIB)}
     m = Monitor(console(config, files, cpus=2))
     m.open()
-    for _ in range(60):
+    for _ in range(600):
         if m.json("list -j") == []:
             break
-        m.ask("top -n", timeout=200)
     said = clean(m.console.seen)
     for name in ("one", "two"):
         assert re.search(r"%s\| PASS pair" % name, said) and re.search(r"%s\| pair: \d+ of 1000 flipped" % name, said), said
