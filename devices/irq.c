@@ -71,7 +71,7 @@ static bool tick(struct irq_router *r, unsigned gsi)
 	bool seen = pic_pulse(r->pic, gsi);
 
 	seen |= ioapic_pulse(r->ioapic, pin_of(gsi));
-	return seen;
+	return seen && !r->rests;
 }
 
 bool irq_tick(struct irq_router *r)
@@ -92,6 +92,15 @@ void irq_on_tick_wanted(struct irq_router *r, void (*fn)(void *opaque), void *op
 	r->waiters[r->nr_waiters++].opaque = opaque;
 	r->pic->accepted = r->ioapic->changed = tell_waiters;
 	r->pic->accepted_opaque = r->ioapic->changed_opaque = r;
+}
+
+void irq_rest(struct irq_router *r, bool on)
+{
+	spin_lock(&r->lock);
+	r->rests = on;
+	spin_unlock(&r->lock);
+	if (!on)
+		tell_waiters(r);
 }
 
 void irq_replace(struct irq_router *r, bool on)
@@ -121,7 +130,7 @@ bool irq_hpet_tick(struct irq_router *r, unsigned gsi)
 		r->hpet |= 1u << gsi;
 		seen = tick(r, gsi);
 	} else {
-		seen = ioapic_pulse(r->ioapic, gsi);
+		seen = ioapic_pulse(r->ioapic, gsi) && !r->rests;
 		ioapic_set_line(r->ioapic, gsi, levels(r) >> gsi & 1);
 	}
 	spin_unlock(&r->lock);

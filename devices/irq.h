@@ -27,6 +27,7 @@ struct irq_router {
 	u32 lines; /* bit n: GSI n is asserted by its device */
 	u32 hpet;  /* by the HPET */
 	u32 cut;   /* 0, or IRQ_REPLACED: their devices are not heard */
+	bool rests;
 	struct {
 		void (*fn)(void *opaque);
 		void *opaque;
@@ -44,6 +45,8 @@ bool irq_tick(struct irq_router *r);
 /* fn is called without a lock of the router or a chip; more often than it is needed. At most IRQ_WAITERS of
  * them, before the guest runs. */
 void irq_on_tick_wanted(struct irq_router *r, void (*fn)(void *opaque), void *opaque);
+/* The guest does nothing until it is called with false: it cannot tell any tick from the first of them. */
+void irq_rest(struct irq_router *r, bool on);
 
 /* ---- for the HPET: gsi is 16 to 23, or one of IRQ_REPLACED while that is on ---- */
 /* on: GSIs 0 and 8 are the HPET's, and low. Off: they are their devices' again; irq_tell_waiters() has to

@@ -108,14 +108,7 @@ static const struct pc_region pc_regions[] = {
 
 static bool pc_has(const struct pc *pc, const struct pc_region *row)
 {
-	switch (row->option) {
-	case TEST:
-		return pc->config.testdev;
-	case HPET:
-		return pc->config.hpet;
-	default:
-		return true;
-	}
+	return row->option == ALWAYS || (row->option == TEST ? pc->config.testdev : pc->config.hpet);
 }
 
 static void *pc_device(struct pc *pc, const struct pc_region *row)
@@ -486,6 +479,11 @@ void pc_nic_device_meters(const struct pc *pc, unsigned n, struct device_meters 
 size_t pc_console_input(struct pc *pc, const u8 *buf, size_t n)
 {
 	return pc->console ? virtio_console_input(pc->console, buf, n) : uart_input(&pc->com1, buf, n);
+}
+
+void pc_set_paused(struct pc *pc, bool paused)
+{
+	irq_rest(&pc->router, paused);
 }
 
 void pc_power_button(struct pc *pc)

@@ -111,3 +111,6 @@ void pc_nic_device_meters(const struct pc *pc, unsigned n, struct device_meters 
 /* Bytes typed for the guest: returns how many its UART or virtio console took (0..n). */
 size_t pc_console_input(struct pc *pc, const u8 *buf, size_t n);
 void pc_power_button(struct pc *pc);
+/* No vCPU runs between the two, but for a moment after the first: the ticks of the board's timers cost
+ * nothing. */
+void pc_set_paused(struct pc *pc, bool paused);

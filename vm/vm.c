@@ -294,6 +294,7 @@ int vm_pause(struct vm *vm)
 	vm->paused = true;
 	vm->pauses++;
 	guest_pause(&vm->guest);
+	pc_set_paused(vm->pc, true);
 	return 0;
 }
 
@@ -302,6 +303,7 @@ int vm_unpause(struct vm *vm)
 	if (!vm->paused || vm_is_dying(vm))
 		return ERR_INVAL;
 	vm->paused = false;
+	pc_set_paused(vm->pc, false);
 	guest_unpause(&vm->guest);
 	return 0;
 }

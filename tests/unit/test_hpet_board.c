@@ -252,6 +252,37 @@ static void ticks_at_the_8259(void **state)
 	assert_true(board.extint);
 }
 
+/* One tick of each waits for the guest, and the next come in time after its pause; the 8254's likewise. */
+static void a_paused_guest_costs_nothing(void **state)
+{
+	(void)state;
+	ioapic_entry(2, 0x31);
+	ioapic_entry(22, 0x55);
+	outb(0x43, 0x34);
+	outb(0x40, 0xa9);
+	outb(0x40, 0x04);
+	every_ms(2, 22 << 9);
+	out(CONF, ENABLE);
+	assert_in_range(messages_until(shim_tsc + 10 * MS), 18, 21);
+	pc_set_paused(pc, true);
+	fake_fired = 0;
+	assert_int_equal(messages_until(shim_tsc + 1000 * MS), 2);
+	assert_int_equal(fake_fired, 2);
+	pc_set_paused(pc, false);
+	assert_int_equal(messages_until(shim_tsc), 0);
+	assert_in_range(messages_until(shim_tsc + 10 * MS), 19, 21);
+	/* In the 8254's place. */
+	pc_set_paused(pc, true);
+	out(CONF, ENABLE | LEGACY);
+	every_ms(0, 0);
+	out(TN_CONF(2), 0);
+	fake_fired = 0;
+	assert_int_equal(messages_until(shim_tsc + 1000 * MS), 1);
+	assert_true(fake_fired <= 2);
+	pc_set_paused(pc, false);
+	assert_in_range(messages_until(shim_tsc + 10 * MS), 9, 10);
+}
+
 /* Everything is as after power-on, and the 8254 ticks for itself. */
 static void reset_gives_them_back(void **state)
 {
@@ -282,6 +313,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(shares_the_wire, setup, teardown),
 	    cmocka_unit_test_setup_teardown(takes_the_wires, setup, teardown),
 	    cmocka_unit_test_setup_teardown(ticks_at_the_8259, setup, teardown),
+	    cmocka_unit_test_setup_teardown(a_paused_guest_costs_nothing, setup, teardown),
 	    cmocka_unit_test_setup_teardown(reset_gives_them_back, setup, teardown),
 	};
 	return cmocka_run_group_tests_name("M66 hpet on the board", tests, NULL, NULL);

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The life of a VM on the real builder, vCPUs, devices and loader: what cannot be created leaves nothing
  * behind, at whichever step it fails, and what can, neither (M87). */
+#include "devices/irq.h"
+#include "devices/pit.h"
+#include "io.h"
 #include "vm_board.h"
 
 /* ---- the monitor, open, so that the last VM's end does not end the machine ---- */
@@ -396,6 +399,21 @@ static void names_and_places_are_free_again(void **state)
 	assert_nothing_left(before);
 }
 
+static void look_at_the_pit(void *opaque, bool port, const struct io_region *r)
+{
+	(void)port;
+	if (!strcmp(r->name, "pit"))
+		*(bool *)opaque = ((const struct pit *)r->opaque)->irq->rests;
+}
+
+/* Whether the timers of its board do. */
+static bool board_rests(const struct vm *vm)
+{
+	bool rests = false;
+	io_for_each(&vm->guest, look_at_the_pit, &rests);
+	return rests;
+}
+
 /* Before it runs: it starts paused, or not at all. */
 static void pauses_before_the_start(void **state)
 {
@@ -410,7 +428,9 @@ static void pauses_before_the_start(void **state)
 	for (unsigned i = 0; i < config.vcpus; i++)
 		assert_true(a->guest.vcpus[i]->attention & VCPU_PAUSED);
 	assert_null(sched->ready.first);
+	assert_true(board_rests(a));
 	assert_int_equal(vm_unpause(a), 0);
+	assert_false(board_rests(a));
 	vm_destroy_async(a);
 	assert_nothing_left(before);
 }
