@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* host/ide*.c against a controller that watches the rules: what is found, what reaches the medium by which
- * way, errors, silence, resets. */
+ * way, and that nothing is copied where the controller reaches the guest's pages (M69, M80); errors, silence,
+ * resets. */
 #include "fake_ide.h"
 
 #include "host/pcibus.h"
@@ -139,6 +140,11 @@ static void reads_and_writes(void **state)
 	assert_int_equal(d->reads, 1);
 	assert_in_range(fake.prds, 2, 3);
 	assert_false(channels[0].bounced);
+	assert_int_equal(r.copied, 0);
+	r = request(BLOCK_WRITE, 2000, 200, &p, 1);
+	assert_int_equal(run(unit(0), &r), BLOCK_OK);
+	assert_memory_equal(d->medium + 2000 * 512, low + 0x1000, 200 * 512);
+	assert_int_equal(r.copied, 0);
 	/* Out of reach: by the bounce buffer, one or two descriptors. */
 	memset(high, 0x5c, 200 * 512);
 	p = (struct piece){high, 200 * 512};
@@ -159,7 +165,7 @@ static void reads_and_writes(void **state)
 	r = request(BLOCK_DISCARD, 0, 4096, NULL, 0);
 	unit(0)->submit(unit(0), &r);
 	assert_int_equal(last, BLOCK_OK);
-	assert_int_equal(d->writes, 1 + 3);
+	assert_int_equal(d->writes, 2 + 3);
 	r = request(BLOCK_FLUSH, 0, 0, NULL, 0);
 	assert_int_equal(run(unit(0), &r), BLOCK_OK);
 	assert_int_equal(d->flushes, 1);
