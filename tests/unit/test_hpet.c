@@ -317,6 +317,16 @@ static void periodic_edges_of_range(void **state)
 	assert_int_equal(edges[21], 2);
 	assert_int_equal(in(TN_VALUE(1)), 0x40000000);
 	assert_int_equal(edges[20], 2); /* once a turn */
+	/* A period that came with 64 bits loses the upper half, too. */
+	out(CONF, 0);
+	out(COUNTER, 0);
+	out(TN_CONF(0), INT | PERIODIC | VAL_SET | ROUTE(20));
+	out(TN_VALUE(0), 0x1000003e8);
+	out(TN_CONF(0), INT | PERIODIC | MODE32 | ROUTE(20));
+	start();
+	fake_skip_to(origin + 10500 * TICK);
+	assert_int_equal(in(TN_VALUE(0)), 11000);
+	assert_int_equal(edges[20], 3);
 }
 
 static void level(void **state)
