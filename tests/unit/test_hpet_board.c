@@ -148,6 +148,11 @@ static void edges_at_the_ioapic(void **state)
 	assert_int_equal(fake_fired, 1);
 	ioapic_entry(22, 0x55);
 	assert_int_equal(messages_until(shim_tsc + 10 * MS), 10);
+	/* The wire has fallen each time: there is no level. */
+	out(CONF, 0);
+	unsigned before = board.messages;
+	ioapic_entry(22, 0x8055);
+	assert_int_equal(board.messages, before);
 }
 
 /* A level on the wire that a PCI device has, too. */
