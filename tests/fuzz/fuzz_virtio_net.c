@@ -128,13 +128,16 @@ static void works_again(void)
 	fake_run_until(shim_tsc + ns_to_tsc(10000000000));
 	peer.refuses = false;
 	peer.frames = 0;
-	MUST(tx_send(mac_peer, 100, 1));
-	fake_run_until(shim_tsc + ns_to_tsc(10000000000));
-	MUST(peer.frames == 1 && peer.length == 100);
-	rx_post(1, 2048);
-	MUST(!peer.sending);
-	peer_send(mac_nic, 200, (struct net_offload){0});
-	MUST(rx_take(&h, bytes) == 200 && h.buffers == 1);
+	for (unsigned i = 1; i <= 3; i++) { /* later ones by what the queue has remembered */
+		MUST(tx_send(mac_peer, 99 + i, (u8)i));
+		fake_run_until(shim_tsc + ns_to_tsc(10000000000));
+		MUST(peer.frames == i && peer.length == 99 + i && peer.bytes[20] == (u8)(i + 20 * 7));
+		rx_post(1, 2048);
+		MUST(!peer.sending);
+		peer.sent[100] = (u8)i;
+		peer_send(mac_nic, 199 + i, (struct net_offload){0});
+		MUST(rx_take(&h, bytes) == 199 + i && h.buffers == 1 && bytes[100] == (u8)i);
+	}
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -220,6 +220,14 @@ static void descriptor(u32 w, u32 value)
 		(void)gmem_write(&guest_ram, place.driver + 4 + queue.next_avail % place.size * 2ull, &i, 2);
 }
 
+static void more_available(u32 jump)
+{
+	u16 index = (u16)(queue.next_avail + 1 + jump);
+
+	if (!queue.packed)
+		(void)gmem_write(&guest_ram, place.driver + 2, &index, 2);
+}
+
 static void step(const uint8_t *s)
 {
 	u32 w = s[1] | s[2] << 8 | (u32)s[3] << 16, value = s[4] | s[5] << 8 | s[6] << 16 | (u32)s[7] << 24;
@@ -230,12 +238,18 @@ static void step(const uint8_t *s)
 		(void)gmem_write(&guest_ram, where(w), &wide, 1 + (s[0] >> 4 & 7));
 		break;
 	case 4 ... 5:
-		if (!queue.broken)
-			descriptor(w, value);
+		if (queue.broken)
+			break;
+		descriptor(w, value);
+		if (!(s[0] & 0x80))
+			break;
+		more_available(0);
+		pop();
+		if (s[0] & 0x40)
+			push(0, value);
 		break;
-	case 6: /* one more is available */
-		wide = (u16)(queue.next_avail + 1 + (w & 3));
-		(void)gmem_write(&guest_ram, place.driver + 2, &wide, 2);
+	case 6:
+		more_available(w & 3);
 		break;
 	case 7 ... 9:
 		pop();
