@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The machine's own devices, by Socle's drivers, under an unmodified Debian kernel with its virtio modules.
 
-Disks (M80): a partition, a range of sectors, all sectors of a disk on the other channel, and the disk that Socle was
+Disks (M69, M80): a partition, a range of sectors, all sectors of a disk on the other channel, and the disk that Socle was
 started from, to read only. What the guest wrote is in the files behind the disks, and nothing else has changed. VMs
 that ask for what is not there, or is another's, do not start and say why.
 
@@ -20,6 +20,7 @@ import types
 import pytest
 from conftest import BUILD, Booter, Console, emulator_slot
 from linux_machine import FILES, TROUBLE, Shell, vm
+from test_disk import disks_of
 
 SIZE = 6 * 516096
 BYTES = int(os.environ.get("SOCLE_UPLINK_MIB", "2")) << 20   # TCP, each way
@@ -124,6 +125,7 @@ def linux(tmp_path_factory):
             told.boot = shell.ready()
             told.load = shell.ask(LOAD)
             ask_disks(shell.ask, told)
+            told.meters = disks_of(console)
             if told.tap:
                 ask_network(shell.ask, told)
             told.dmesg = shell.ask("dmesg")
@@ -176,6 +178,13 @@ def test_neighbours(linux):
     end = (EXTENT[0] + EXTENT[1]) * 512
     assert PARTITION[0] + PARTITION[1] == EXTENT[0]
     assert after[:PARTITION[0] * 512] == before[:PARTITION[0] * 512] and after[end:] == before[end:]
+
+
+def test_nothing_is_copied(linux):
+    """The controller moves what Linux reads and writes between its own pages and the medium (M69, M80)."""
+    for disk in linux.meters:
+        assert disk["bytes_read"] >= 256 * 512 and disk["copied"] == 0, linux.meters
+    assert [disk["bytes_written"] > 512 << 10 for disk in linux.meters] == [True, True, True, False], linux.meters
 
 
 def test_boot_disk_is_read_only(linux):
