@@ -27,7 +27,7 @@ def size_text(size):
 
 
 def number(value):
-    return "{:,.0f}".format(value) if value >= 100 else "{:,.2f}".format(value) if value >= 0.1 else "{:,.4f}".format(value)
+    return "{:,.0f}".format(value) if value >= 100 else "{:,.2f}".format(value) if value >= 0.1 else "{:,.4f}".format(value) if value else "0"
 
 
 def plus_minus(stat):
