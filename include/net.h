@@ -160,6 +160,13 @@ struct net_port {
 	/* Who has set `running` alone: */
 	struct net_frame *taken[NET_BATCH]; /* those from taken_head to taken_tail - 1 are to be forwarded */
 	unsigned taken_head, taken_tail;
+	/* Its frames that begin with these 12 bytes, from and to the own addresses of two ports, go to
+	 * `target`, and nothing else is to be asked, as long as the switch's generation is that. */
+	struct {
+		u64 begins[2];
+		struct net_port *target;
+		u64 gen;
+	} way;
 	struct net_meters meters;
 };
 
@@ -183,7 +190,7 @@ struct net_switch {
 	u64 now;                      /* the latest that anybody has said */
 	u64 received[NET_PORTS / 64]; /* ports that are to be told */
 	u64 has_sent[NET_PORTS / 64]; /* and those whose frames were forwarded */
-	u32 gen;                      /* of the table below; atomic */
+	u64 gen;                      /* of what was decided by addresses and rules, from 1; atomic */
 	/* Whose frames are forwarded now, on the CPU that runs the switch; NULL: nobody's any more. Only when
 	 * that changes. May be NULL. */
 	void (*turns)(struct net_switch *sw, struct net_port *p);

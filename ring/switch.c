@@ -9,6 +9,7 @@ void net_switch_init(struct net_switch *sw, u64 secret, u64 max_age)
 	sw->secret = (secret + 1) * 0x9e3779b97f4a7c15u | 1; /* as random as it was */
 	sw->max_age = max_age;
 	list_init(&sw->senders);
+	sw->gen = 1;
 	net_table_init(sw);
 }
 
@@ -88,6 +89,7 @@ int net_port_filter(struct net_port *p, const struct net_rule *rules, unsigned n
 		p->sw->rules += nr - p->nr_rules;
 		p->rules = rules;
 		p->nr_rules = nr;
+		net_table_changed(p->sw);
 		err = 0;
 	}
 	spin_unlock(&p->sw->lock);

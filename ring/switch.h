@@ -63,7 +63,7 @@ struct passage {
 	bool parsed, dropped, delivered;
 	/* target is right for these, as long as the switch's generation is that. */
 	bool known;
-	u32 gen;
+	u64 gen;
 	u64 source, address;
 	/* Frames that begin with these 12 bytes go to nobody but target, and nothing else is to be asked. */
 	bool plain;
@@ -107,5 +107,5 @@ static inline u64 net_price(const struct net_frame *f)
 struct net_port *net_turn_choose(struct net_switch *sw, u64 *next);
 /* Bytes that it may send now. Who is alone need not count turns. */
 u64 net_turn_allowance(const struct net_switch *sw, const struct net_port *p, bool alone);
-/* It has sent so many bytes, 0: nothing was there. Nobody saves up for later what is not used. */
-void net_turn_end(struct net_switch *sw, struct net_port *p, bool alone, u64 sent);
+/* It has sent so many bytes; empty: and had no more. Nobody saves up for later what is not used. */
+void net_turn_end(struct net_switch *sw, struct net_port *p, bool alone, u64 sent, bool empty);

@@ -95,15 +95,36 @@ static void plain_end(struct passage *w)
 	w->frames = w->bytes = 0;
 }
 
-/* The frame's addresses are known now. */
+/* The frame's addresses are known now. What both ports own stays so: it is kept for the next turns. */
 static void plain_begin(struct passage *w)
 {
-	const struct net_port *p = w->from, *to = w->target;
+	struct net_port *p = w->from, *to = w->target;
 
 	w->plain =
 	    to && to != p && w->address == to->number && !p->nr_rules && !to->nr_rules && !to->ops->steer;
 	w->begins[0] = w->address | w->source << 48;
 	w->begins[1] = w->source >> 16;
+	if (!w->plain || w->source != p->number)
+		return;
+	p->way.begins[0] = w->begins[0];
+	p->way.begins[1] = w->begins[1];
+	p->way.target = to;
+	p->way.gen = w->gen;
+}
+
+/* As the port's last turn has ended. Acquire: a port that has left is found by nobody who sees what it has
+ * changed, and one that is leaving waits until this passage is over. */
+static inline void passage_begin(const struct net_switch *sw, struct passage *w, struct net_port *p)
+{
+	w->from = p;
+	w->gen = p->way.gen;
+	w->known = w->plain = w->gen == __atomic_load_n(&sw->gen, __ATOMIC_ACQUIRE);
+	w->target = p->way.target;
+	w->begins[0] = p->way.begins[0];
+	w->begins[1] = p->way.begins[1];
+	w->address = w->begins[0] << 16 >> 16;
+	w->source = w->begins[0] >> 48 | w->begins[1] << 16;
+	w->frames = w->bytes = 0;
 }
 
 /* Into the receiver's room: 16 bytes that were checked, and the rest. */
@@ -267,36 +288,53 @@ static unsigned dequeue(struct net_port *p, struct net_frame **frames, unsigned 
 	return nr;
 }
 
-/* Forwards what it has, or gives now; *sent: bytes. How many frames; the same bounds as of net_switch_run().
- */
-static unsigned forward_some(struct net_switch *sw, struct net_port *p, unsigned budget, u64 bytes, u64 *sent)
-{
-	struct passage w; /* larger than what of it most frames need */
-	unsigned spent = 0;
-	u64 sum = 0;
+/* A sender's turn. */
+struct turn {
+	unsigned budget; /* as of net_switch_run() */
+	u64 bytes;       /* to ask for at once */
+	bool alone;      /* nobody else has frames: it may go on */
+	unsigned spent;
+	u64 sent;   /* bytes */
+	bool empty; /* it had no more */
+};
 
+/* How many frames it has, or gives now. */
+static inline unsigned has_some(struct net_port *p, unsigned most, u64 bytes)
+{
 	if (!net_has_taken(p)) {
 		p->taken_head = 0;
-		p->taken_tail =
-		    (p->ops->pull ? p->ops->pull : dequeue)(p, p->taken, MIN(budget, NET_BATCH), bytes);
+		p->taken_tail = (p->ops->pull ? p->ops->pull : dequeue)(p, p->taken, most, bytes);
 	}
-	w.from = p;
-	w.known = w.plain = false;
-	w.frames = w.bytes = 0;
-	while (spent < budget && net_has_taken(p)) {
-		struct net_frame *f = p->taken[p->taken_head];
+	return p->taken_tail - p->taken_head;
+}
 
-		if (unlikely(p->ops->forwards))
-			p->ops->forwards(p);
-		sum += net_price(f);
-		spent += forward(sw, &w, f);
-		p->taken_head++;
-	}
+static void forward_some(struct net_switch *sw, struct net_port *p, struct turn *t)
+{
+	struct passage w; /* larger than what of it most frames need */
+	unsigned spent = 0, frames = 0, nr;
+	u64 sent = 0;
+
+	passage_begin(sw, &w, p);
+	do {
+		nr = has_some(p, MIN(t->budget - spent, NET_BATCH - frames), t->bytes);
+		frames += nr;
+		while (spent < t->budget && net_has_taken(p)) {
+			struct net_frame *f = p->taken[p->taken_head];
+
+			if (unlikely(p->ops->forwards))
+				p->ops->forwards(p);
+			sent += net_price(f);
+			spent += forward(sw, &w, f);
+			p->taken_head++;
+		}
+		/* No longer than for a batch: who leaves waits for the end of a turn. */
+	} while (t->alone && nr && spent < t->budget && frames < NET_BATCH);
 	plain_end(&w);
 	if (p->ops->sent && spent)
 		sw->has_sent[p->index / 64] |= BIT(p->index % 64);
-	*sent = sum;
-	return spent;
+	t->spent = spent;
+	t->sent = sent;
+	t->empty = !nr;
 }
 
 /* With the lock. */
@@ -313,16 +351,16 @@ static void says_turn(struct net_switch *sw, struct net_port *p)
 static unsigned serve(struct net_switch *sw, struct net_port *p, unsigned budget)
 {
 	bool alone = sw->senders.next == sw->senders.prev;
-	u64 bytes = net_turn_allowance(sw, p, alone), sent;
-	unsigned spent;
+	struct turn t = {.budget = budget, .alone = alone && !p->rate && !p->may_rest};
 
+	t.bytes = net_turn_allowance(sw, p, alone);
 	p->woken = false;
 	says_turn(sw, p);
 	spin_unlock(&sw->lock);
-	spent = forward_some(sw, p, budget, bytes, &sent);
+	forward_some(sw, p, &t);
 	spin_lock(&sw->lock);
-	net_turn_end(sw, p, alone, sent);
-	return MAX(spent, 1u);
+	net_turn_end(sw, p, alone, t.sent, t.empty);
+	return MAX(t.spent, 1u);
 }
 
 /* ---- what is told after some frames ---- */

@@ -53,16 +53,16 @@ u64 net_turn_allowance(const struct net_switch *sw, const struct net_port *p, bo
 	return MIN(bytes, MAX(mul_div(free, p->rate, NET_SECOND_NS), 1u));
 }
 
-void net_turn_end(struct net_switch *sw, struct net_port *p, bool alone, u64 sent)
+void net_turn_end(struct net_switch *sw, struct net_port *p, bool alone, u64 sent, bool empty)
 {
 	p->deficit = alone ? 0 : p->deficit - (i64)sent;
 	if (p->rate)
 		p->free_at = MAX(p->free_at, sw->now) + mul_div(sent, NET_SECOND_NS, p->rate);
-	if (net_has_taken(p) || (p->deficit > 0 && sent))
+	if (net_has_taken(p) || (p->deficit > 0 && !empty))
 		return;
 	p->at_turn = false;
 	list_remove(&p->turn);
-	if (sent || p->woken || !list_empty(&p->queue))
+	if (!empty || p->woken || !list_empty(&p->queue))
 		list_insert(&sw->senders, &p->turn);
 	else
 		p->deficit = MIN(p->deficit, 0);
