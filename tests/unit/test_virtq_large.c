@@ -92,9 +92,27 @@ static void refused(void **state)
 	}
 }
 
+/* A head behind the ring, where a good descriptor stands. */
+static void heads_outside(void **state)
+{
+	(void)state;
+	for (u32 head = SIZE; head <= 0xffff; head = 2 * head + 1) {
+		memory();
+		begin();
+		u16 n = queue.next_avail;
+		desc_write(RAM + 16 * head, 2 * LARGE, 64, 0, 0);
+		set16(driver.s.driver + 4 + 2 * (n % SIZE), (u16)head);
+		set16(driver.s.driver + 2, (u16)(n + 1));
+		c = (struct virtq_chain){.segments = segments, .room = ARRAY_SIZE(segments)};
+		assert_int_equal(virtq_pop(&queue, &c), ERR_INVAL);
+		ram_destroy();
+	}
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(known), cmocka_unit_test(refused)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(known), cmocka_unit_test(refused),
+					   cmocka_unit_test(heads_outside)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
