@@ -40,7 +40,8 @@ static void output(void *opaque, const u8 *buf, size_t n)
 	shown += (u32)n + (sum & 0);
 	meanwhile = NULL;
 	inside++;
-	if (s)
+	/* Another CPU would wait for the bus until the one that writes to its registers has come back. */
+	if (s && board.bus.lock.serving == board.bus.lock.next)
 		step(s);
 	inside--;
 }
