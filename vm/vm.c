@@ -450,6 +450,7 @@ static void vm_stopped(void *opaque)
 		vm_restart(vm);
 		return;
 	case ON_EVENT_PRESERVE:
+		pc_set_paused(vm->pc, true); /* nobody would pay for its ticks */
 		log_info("%s: kept for debug-dump, until it is destroyed or reset", vm->name);
 		monitor_wake();
 		break;

@@ -2,7 +2,6 @@
 /* The life of a VM on the real builder, vCPUs, devices and loader: what cannot be created leaves nothing
  * behind, at whichever step it fails, and what can, neither (M87). */
 #include "devices/irq.h"
-#include "devices/pit.h"
 #include "io.h"
 #include "vm_board.h"
 
@@ -397,21 +396,6 @@ static void names_and_places_are_free_again(void **state)
 	vm_destroy_async(a);
 	vm_destroy_async(b);
 	assert_nothing_left(before);
-}
-
-static void look_at_the_pit(void *opaque, bool port, const struct io_region *r)
-{
-	(void)port;
-	if (!strcmp(r->name, "pit"))
-		*(bool *)opaque = ((const struct pit *)r->opaque)->irq->rests;
-}
-
-/* Whether the timers of its board do. */
-static bool board_rests(const struct vm *vm)
-{
-	bool rests = false;
-	io_for_each(&vm->guest, look_at_the_pit, &rests);
-	return rests;
 }
 
 /* Before it runs: it starts paused, or not at all. */

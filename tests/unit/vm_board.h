@@ -12,7 +12,9 @@
 
 #include <cmocka.h>
 
+#include "devices/pit.h"
 #include "fake_cpu.h"
+#include "io.h"
 #include "sched/internal.h"
 #include "shim.h"
 #include "vcpu/switch.h"
@@ -349,4 +351,19 @@ struct holdings {
 static struct holdings holdings(void)
 {
 	return (struct holdings){pages, blocks, stacks, streams};
+}
+
+static inline void look_at_the_pit(void *opaque, bool port, const struct io_region *r)
+{
+	(void)port;
+	if (!strcmp(r->name, "pit"))
+		*(bool *)opaque = ((const struct pit *)r->opaque)->irq->rests;
+}
+
+/* Whether the timers of its board do. */
+static inline bool board_rests(const struct vm *vm)
+{
+	bool rests = false;
+	io_for_each(&vm->guest, look_at_the_pit, &rests);
+	return rests;
 }
