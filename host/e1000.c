@@ -172,6 +172,15 @@ u8 *nic_room(void)
 	return nic.tx_buffers + nic.tx_tail * BUFFER;
 }
 
+bool nic_is_full(void)
+{
+	u32 next = (nic.tx_tail + 1) % TX_SLOTS;
+
+	if (next == nic.tx_head)
+		reclaim();
+	return next == nic.tx_head && __atomic_load_n(&nic.up, __ATOMIC_RELAXED);
+}
+
 void nic_send(u32 length)
 {
 	struct e1000_tx *d = &nic.tx[nic.tx_tail];

@@ -28,6 +28,8 @@
 #define NET_ENTRIES 1024    /* learned addresses; a power of two */
 #define NET_WAYS 4          /* places of one address among them: no look-up takes more steps */
 #define NET_LEARN_MAX 64    /* addresses learned from one port */
+#define NET_HOLD_NS 100000  /* until a frame is tried again whose receiver is full */
+#define NET_HOLD_MOST_NS 10000000 /* and until it is not any more */
 
 /* What a sender has left for later (virtio 1.2, 5.1.6.2): a checksum, and cutting a long TCP segment. Who can
  * take the frame as it is gets it so; for others the switch does it. All 0: nothing was left. */
@@ -101,6 +103,9 @@ struct net_port_ops {
 	/* After some received(), once for all of them: the time to tell the receiver. */
 	void (*ready)(struct net_port *p);
 	u32 (*takes)(struct net_port *p); /* NET_TAKES_...; NULL: nothing */
+	/* It has no room now, but will have soon: a frame for nobody else waits at its sender, for a while,
+	 * and so does what that one has behind it. */
+	bool (*full)(struct net_port *p);
 	/* One of its frames is next. */
 	void (*forwards)(struct net_port *p);
 	/* Whether it wants a frame for that address, which is not its own; NULL: it does. */
@@ -148,6 +153,8 @@ struct net_port {
 	unsigned learned;
 	u64 rate, burst;   /* bytes per second, 0: any; nanoseconds of sending ahead */
 	u64 free_at;       /* when what was sent is paid for */
+	u64 held_until;    /* no sooner is its next frame tried again */
+	u64 held_since;    /* the first try; 0: it is not held */
 	i64 deficit;       /* bytes it may still send in this turn; below 0: it has sent ahead */
 	struct list queue; /* frames of net_send() */
 	struct list turn;  /* in the switch's list from net_send() or net_port_wake() until there is none */

@@ -27,6 +27,8 @@ int nic_start(void);
 /* Room for a frame to be sent, NIC_FRAME_MAX + NIC_VLAN bytes, which stays the same until nic_send(); NULL:
  * as many wait as the card takes. One CPU at a time. */
 u8 *nic_room(void);
+/* There is none now, and will be: the link is up. As nic_room(). */
+bool nic_is_full(void);
 /* What was written there goes out after nic_flush(), which tells the card of all at once. */
 void nic_send(u32 length);
 void nic_flush(void);

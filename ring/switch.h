@@ -60,7 +60,7 @@ struct passage {
 	struct net_port *target; /* NULL: everybody else */
 	struct piece header_piece;
 	unsigned cuts; /* made so far, for all receivers */
-	bool parsed, dropped, delivered;
+	bool parsed, dropped, delivered, held;
 	/* target is right for these, as long as the switch's generation is that. */
 	bool known;
 	u64 gen;

@@ -71,7 +71,7 @@ static void begin(struct passage *w, struct net_frame *f)
 {
 	w->frame = f;
 	w->cuts = 0;
-	w->parsed = w->dropped = w->delivered = false;
+	w->parsed = w->dropped = w->delivered = w->held = false;
 }
 
 /* ---- frames like the one before: most of a burst ---- */
@@ -100,8 +100,8 @@ static void plain_begin(struct passage *w)
 {
 	struct net_port *p = w->from, *to = w->target;
 
-	w->plain =
-	    to && to != p && w->address == to->number && !p->nr_rules && !to->nr_rules && !to->ops->steer;
+	w->plain = to && to != p && w->address == to->number && !p->nr_rules && !to->nr_rules &&
+		   !to->ops->steer && !to->ops->full;
 	w->begins[0] = w->address | w->source << 48;
 	w->begins[1] = w->source >> 16;
 	if (!w->plain || w->source != p->number)
@@ -207,6 +207,20 @@ static inline bool is_known(const struct net_switch *sw, const struct passage *w
 	       w->gen == __atomic_load_n(&sw->gen, __ATOMIC_ACQUIRE);
 }
 
+/* Whether it waits for its receiver's room, as long as there is hope. */
+static inline bool holds(const struct net_switch *sw, struct passage *w)
+{
+	struct net_port *p = w->from, *to = w->target;
+
+	if (likely(!to || !to->ops->full) || to == p || !to->ops->full(to))
+		return false;
+	if (!p->held_since)
+		p->held_since = MAX(sw->now, 1u);
+	w->held = sw->now - p->held_since < NET_HOLD_MOST_NS;
+	p->held_until = w->held ? sw->now + NET_HOLD_NS : 0;
+	return w->held;
+}
+
 /* May it leave, and where to? */
 static void decide(struct net_switch *sw, struct passage *w)
 {
@@ -224,7 +238,8 @@ static void decide(struct net_switch *sw, struct passage *w)
 		p->meters.tx_spoofed++;
 	} else if (p->nr_rules && !net_passes(p, headline(w), false)) {
 		p->meters.tx_filtered++;
-	} else {
+	} else if (!holds(sw, w)) {
+		p->held_since = 0;
 		w->dropped = false;
 		p->meters.tx_frames++;
 		p->meters.tx_bytes += w->frame->length;
@@ -247,7 +262,7 @@ static __attribute__((noinline)) unsigned deliver_all(struct net_switch *sw, str
 	return ports;
 }
 
-/* To how many ports it went or would have gone, and more for a long one. */
+/* To how many ports it went or would have gone, and more for a long one; 0: it did not go yet. */
 static unsigned forward(struct net_switch *sw, struct passage *w, struct net_frame *f)
 {
 	unsigned ports = 1 + f->length / NET_BUDGET_BYTES;
@@ -260,6 +275,8 @@ static unsigned forward(struct net_switch *sw, struct passage *w, struct net_fra
 	}
 	begin(w, f);
 	decide(sw, w);
+	if (unlikely(w->held))
+		return 0;
 	f->receiver = w->dropped ? NULL : w->target;
 	if (likely(!w->dropped && w->target)) {
 		if (w->target != w->from)
@@ -311,24 +328,27 @@ static inline unsigned has_some(struct net_port *p, unsigned most, u64 bytes)
 static void forward_some(struct net_switch *sw, struct net_port *p, struct turn *t)
 {
 	struct passage w; /* larger than what of it most frames need */
-	unsigned spent = 0, frames = 0, nr;
+	unsigned spent = 0, frames = 0, nr, ports = 1;
 	u64 sent = 0;
 
 	passage_begin(sw, &w, p);
 	do {
-		nr = has_some(p, MIN(t->budget - spent, NET_BATCH - frames), t->bytes);
+		nr = has_some(p, MIN(t->budget - spent, NET_BATCH - frames), t->bytes - sent);
 		frames += nr;
 		while (spent < t->budget && net_has_taken(p)) {
 			struct net_frame *f = p->taken[p->taken_head];
 
 			if (unlikely(p->ops->forwards))
 				p->ops->forwards(p);
+			ports = forward(sw, &w, f);
+			if (unlikely(!ports))
+				break;
 			sent += net_price(f);
-			spent += forward(sw, &w, f);
+			spent += ports;
 			p->taken_head++;
 		}
-		/* No longer than for a batch: who leaves waits for the end of a turn. */
-	} while (t->alone && nr && spent < t->budget && frames < NET_BATCH);
+		/* No longer than for a batch: who leaves, or comes, waits for the end of a turn. */
+	} while (t->alone && nr && ports && sent < t->bytes && spent < t->budget && frames < NET_BATCH);
 	plain_end(&w);
 	if (p->ops->sent && spent)
 		sw->has_sent[p->index / 64] |= BIT(p->index % 64);

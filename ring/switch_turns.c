@@ -3,11 +3,13 @@
  * for that with its next turns; rates; and those that have to rest. */
 #include "switch.h"
 
-/* For its rate, or for what its owner says; 0: it does not. */
+/* For its rate, for a receiver, or for what its owner says; 0: it does not. */
 static inline u64 waits_until(struct net_switch *sw, const struct net_port *p)
 {
 	u64 until = p->rate && p->free_at > sw->now + p->burst ? p->free_at - p->burst : 0;
 
+	if (unlikely(p->held_until > sw->now))
+		until = MAX(until, p->held_until);
 	return unlikely(p->may_rest) ? MAX(until, sw->rests(sw, p)) : until;
 }
 

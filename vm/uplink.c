@@ -44,6 +44,12 @@ static void ready(struct net_port *p)
 	nic_flush();
 }
 
+static bool full(struct net_port *p)
+{
+	(void)p;
+	return nic_is_full();
+}
+
 static void forwards(struct net_port *p)
 {
 	struct uplink *u = container_of(p, struct uplink, port);
@@ -52,7 +58,7 @@ static void forwards(struct net_port *p)
 }
 
 static const struct net_port_ops ops = {
-    .room = room, .received = received, .ready = ready, .forwards = forwards};
+    .room = room, .received = received, .ready = ready, .full = full, .forwards = forwards};
 
 /* ---- from outside ---- */
 

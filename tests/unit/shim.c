@@ -332,6 +332,11 @@ WEAK u8 *nic_room(void)
 	return NULL;
 }
 
+WEAK bool nic_is_full(void)
+{
+	return false;
+}
+
 WEAK void nic_send(u32 length)
 {
 	(void)length;

@@ -297,13 +297,18 @@ static void sends(void **state)
 	}
 	/* The card is slow. */
 	u64 full = nic_meters().full;
-	for (unsigned i = 0; i < NIC_SLOTS - 1; i++)
+	for (unsigned i = 0; i < NIC_SLOTS - 2; i++)
 		assert_true(send(number++));
+	assert_false(nic_is_full());
+	assert_true(send(number++));
 	assert_false(send(0));
 	nic_flush();
 	assert_false(send(0));
 	assert_int_equal(nic_meters().full, full + 2);
+	assert_true(nic_is_full());
+	assert_int_equal(nic_meters().full, full + 2);
 	card_send(1);
+	assert_false(nic_is_full());
 	assert_true(send(number++));
 	assert_false(send(0));
 	nic_flush();

@@ -12,15 +12,6 @@
 
 static const u8 everybody[] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
 
-static void expect_frame(unsigned port, const u8 *target, const u8 *source, u32 length, u8 seed)
-{
-	assert_int_equal(b[port].got, length);
-	assert_memory_equal(b[port].buffer, target, 6);
-	assert_memory_equal(b[port].buffer + 6, source, 6);
-	for (u32 i = 12; i < 2048; i++)
-		assert_int_equal(b[port].buffer[i], i < length ? (u8)(seed + i * 7) : 0xdd);
-}
-
 static void frames_arrive_whole(void **state)
 {
 	(void)state;

@@ -32,7 +32,7 @@ static struct nic_user user;
 static u8 sending[NIC_FRAME_MAX + NIC_VLAN], card_memory[NIC_SLOTS][2048];
 static u32 sent_length;
 static unsigned sent, flushed, given_back[NIC_SLOTS];
-static bool full, started;
+static bool full, down, started;
 
 int nic_open(const struct nic_user *u, u8 address[6])
 {
@@ -50,6 +50,11 @@ int nic_start(void)
 u8 *nic_room(void)
 {
 	return full ? NULL : sending;
+}
+
+bool nic_is_full(void)
+{
+	return full && !down;
 }
 
 void nic_send(u32 length)
@@ -267,6 +272,36 @@ static void whose_time(void **state)
 	guest_takes = 0;
 }
 
+/* A card that is full for a moment drops nothing, and one without a link is waited for by nobody. */
+static void waits_for_the_card(void **state)
+{
+	static u8 frame[100];
+	struct piece p = {frame, sizeof(frame)};
+	struct net_frame f = {.pieces = &p, .nr_pieces = 1, .length = sizeof(frame), .complete = complete};
+	unsigned before = sent, done = completed;
+	(void)state;
+
+	make(frame, stranger, guest_address, sizeof(frame)); /* who is outside, as was seen */
+	full = true;
+	net_send(&guest, &f);
+	bridge_run(&bridge);
+	assert_int_equal(completed, done);
+	for (unsigned i = 0; i < 3; i++) {
+		assert_int_equal(fake_timers_armed(), 1);
+		fake_run_until(shim_tsc + ns_to_tsc(NET_HOLD_NS));
+		assert_int_equal(completed, done);
+	}
+	full = false;
+	fake_run_until(shim_tsc + ns_to_tsc(NET_HOLD_NS));
+	assert_int_equal(fake_timers_armed(), 0);
+	assert_int_equal(completed, done + 1);
+	assert_true(delivered);
+	assert_int_equal(sent, before + 1);
+	full = down = true;
+	assert_false(guest_sends(stranger, 60, (struct net_offload){0}));
+	full = down = false;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -274,6 +309,7 @@ int main(void)
 	    cmocka_unit_test(in),
 	    cmocka_unit_test(many),
 	    cmocka_unit_test(whose_time),
+	    cmocka_unit_test(waits_for_the_card),
 	};
 	return cmocka_run_group_tests(tests, setup, NULL);
 }
