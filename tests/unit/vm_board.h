@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "devices/irq.h"
 #include "devices/pit.h"
 #include "fake_cpu.h"
 #include "io.h"
