@@ -130,8 +130,10 @@ static struct net_frame *frame_of(struct pv_net *n, struct pv_frame *s, const st
 	s->frame.nr_pieces = nr_pieces;
 	s->frame.length = q->length;
 	s->frame.page = NULL;
-	if (unlikely(q->flags)) {
-		s->page = (struct net_page){.page = {n->mem, q->address, s->piece->base}};
+	/* A page that the guest may not write stays, and no buffer is cleared for it. */
+	if (unlikely(q->flags && !gmem_check(n->mem, q->address, PAGE_SIZE, PAGE_SIZE))) {
+		s->page =
+		    (struct net_page){.page = {.mem = n->mem, .gpa = q->address, .host = s->piece->base}};
 		s->frame.page = &s->page;
 	}
 	return &s->frame;

@@ -53,14 +53,14 @@ static bool exchange(struct pv_net *n, struct gmem_page *theirs, struct gmem_pag
 	/* Before the sender can see it. */
 	memset(own->host, 0, PAGE_SIZE);
 	rc = gmem_exchange(theirs, own);
-	if (unlikely(rc == ERR_AGAIN && may_move(theirs)))
+	if (unlikely(rc && !theirs->stays))
 		bridge_charge(n->bridge, n->group, tsc_now() - since);
 	return rc == 0;
 }
 
 bool pv_net_flip(struct pv_net *n, struct net_frame *f, const u8 *header, u32 header_bytes)
 {
-	struct gmem_page own = {n->mem, n->buffer_gpa, n->buffer->base};
+	struct gmem_page own = {.mem = n->mem, .gpa = n->buffer_gpa, .host = n->buffer->base};
 	struct net_page *page = f->page;
 	struct arrived *a;
 

@@ -35,26 +35,30 @@ static void unlock_both(struct ept *a, struct ept *b)
 
 /* The leaf of 4 KiB, made of a larger one where it has to be. ERR_AGAIN: it is not what was pinned, or the
  * guest may not write there. */
-static int find(const struct gmem_page *p, u64 **entry)
+static int find(struct gmem_page *p, u64 **entry)
 {
 	struct ept *e = p->mem->ept;
 	struct epte_walk w = epte_walk(e, p->gpa);
 	hpa_t frame = (w.value & EPTE_ADDR) + (p->gpa & (level_size(w.level) - 1));
 
 	if (p->mem->lent || p->mem->held || !epte_is_leaf(w.value) || (w.value & EPTE_RWX) != EPTE_RWX ||
-	    phys_to_virt(frame) != (void *)p->host)
+	    phys_to_virt(frame) != (void *)p->host) {
+		p->stays = true;
 		return ERR_AGAIN;
+	}
 	*entry = w.level == 1 ? w.entry : epte_reach(e, p->gpa, 1);
+	p->stays = !*entry;
 	return *entry ? 0 : ERR_NOMEM;
 }
 
 /* The one pin becomes the freeze. */
-static bool freeze_own(const struct gmem_page *p)
+static int freeze_own(struct gmem_page *p)
 {
 	u32 one = 1;
 
-	return __atomic_compare_exchange_n(gmem_pin_count(p->mem, p->host), &one, GMEM_FROZEN, false,
-					   __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+	p->stays = !__atomic_compare_exchange_n(gmem_pin_count(p->mem, p->host), &one, GMEM_FROZEN, false,
+						__ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+	return p->stays ? ERR_AGAIN : 0;
 }
 
 /* Others may have counted, and wait. */
@@ -97,13 +101,14 @@ int gmem_exchange(struct gmem_page *a, struct gmem_page *b)
 	int rc;
 
 	lock_both(a->mem->ept, b->mem->ept);
+	b->stays = false;
 	rc = find(a, &entry_a);
 	rc = rc ? rc : find(b, &entry_b);
-	if (!rc && !freeze_own(a)) {
-		rc = ERR_AGAIN;
-	} else if (!rc && !freeze_own(b)) {
-		thaw_own(a);
-		rc = ERR_AGAIN;
+	rc = rc ? rc : freeze_own(a);
+	if (!rc) {
+		rc = freeze_own(b);
+		if (rc)
+			thaw_own(a);
 	}
 	if (!rc)
 		swap(a, entry_a, b, entry_b);

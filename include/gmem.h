@@ -190,6 +190,7 @@ struct gmem_page {
 	struct gmem *mem;
 	gpa_t gpa; /* a multiple of 4096 */
 	u8 *host;
+	bool stays; /* it was this one that could not be exchanged */
 };
 
 /* The frames of two pages, of two VMs or of one, change places: each VM has the same number as before, and
@@ -197,8 +198,9 @@ struct gmem_page {
  * them other CPUs got without a pin are those of vCPUs, and the translations that CPUs have cached stay in
  * use, until guest_flush_seen() of either VM has reached flush_gen as it is afterwards: until then the old
  * owner may still write. Contents are as they were. ERR_AGAIN: one of them is pinned by others, too, lent or
- * held, or not there as it was; ERR_NOMEM: for a table where a large page has to be split. Then nothing has
- * changed. */
+ * held, not there as it was, or one that its guest may not write; ERR_NOMEM: for a table where a large page
+ * has to be split. Then nothing has changed, and `stays` of the one that it is about says so: of the first,
+ * where it is about both. */
 int gmem_exchange(struct gmem_page *a, struct gmem_page *b);
 /* While it is held no page of a VM changes places: ERR_AGAIN, for somebody who counts. */
 void gmem_hold(struct gmem *m, bool hold);

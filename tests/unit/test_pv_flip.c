@@ -138,7 +138,7 @@ static void in_order(void **state)
 /* Two interfaces of one VM: its pages change places among themselves, but not one with itself. */
 static void same_memory(void **state)
 {
-	struct gmem_page p = {&a->mem, FRAMES, NULL}, q = {&a->mem, ROOMS, NULL};
+	struct gmem_page p = {.mem = &a->mem, .gpa = FRAMES}, q = {.mem = &a->mem, .gpa = ROOMS};
 	struct gmem_tlb tlb;
 	void *host;
 
@@ -179,8 +179,8 @@ static void large_pages(void **state)
 	struct side *s = b;
 	MUST(gmem_add_slot(&s->mem, 2 * PAGE_SIZE_2M, PAGE_SIZE_2M, 0) == 0);
 	gmem_tlb_reset(&tlb);
-	p = (struct gmem_page){&a->mem, FRAMES, NULL};
-	q = (struct gmem_page){&s->mem, 2 * PAGE_SIZE_2M + 5 * PAGE_SIZE, NULL};
+	p = (struct gmem_page){.mem = &a->mem, .gpa = FRAMES};
+	q = (struct gmem_page){.mem = &s->mem, .gpa = 2 * PAGE_SIZE_2M + 5 * PAGE_SIZE};
 	fill(s, q.gpa, 0x31);
 	fill(s, q.gpa + PAGE_SIZE, 0x32);
 	fill(a, p.gpa, 0x33);

@@ -190,6 +190,63 @@ static void paid_for_nothing(void **state)
 	fake_on_charge = NULL;
 }
 
+/* M42: a sender's page that its guest may not write does not move, and nobody's is cleared for it. */
+static void from_a_read_only_page(void **state)
+{
+	hpa_t was[2];
+
+	(void)state;
+	((struct pv_net *)b->nic)->group = &group_b;
+	fake_on_charge = pay;
+	for (unsigned way = 0; way < 2; way++) {
+		compose(a, b->address, SIDE_ROM, 100, 1);
+		post(b, ROOMS, SOCLE_RING_FLIP | (way ? SOCLE_RING_CLEAN : 0));
+		was[0] = frame_of(a, SIDE_ROM);
+		was[1] = frame_of(b, ROOMS);
+		b_paid = 0;
+		tick = 100;
+		send(a, 100, SIDE_ROM, SOCLE_RING_FLIP);
+		tick = 0;
+		assert_int_equal(both_answered(a, b, 100), 0);
+		assert_int_equal(b_paid, 0);
+		assert_memory_equal(side_at(a, SIDE_ROM, 100), side_at(b, ROOMS, 100), 100);
+		page_is(b, ROOMS, 100, SECRET);
+		assert_int_equal(frame_of(a, SIDE_ROM), was[0]);
+		assert_int_equal(frame_of(b, ROOMS), was[1]);
+	}
+	fake_on_charge = NULL;
+}
+
+/* M42: no memory for the table that a large page wants to be split: whose page it is has had the clearing. */
+static void no_table(void **state)
+{
+	(void)state;
+	for (unsigned large = 0; large < 2; large++) {
+		struct ept_leaf leaf;
+
+		sides_create(NET_ANTI_SPOOF, 0);
+		side_destroy(&side[large]);
+		side_create(&side[large], large, 9, NET_ANTI_SPOOF, 0);
+		open_all(SOCLE_RING_OPEN_FLIP);
+		((struct pv_net *)b->nic)->group = &group_b;
+		compose(a, b->address, FRAMES, 100, 1);
+		post(b, ROOMS, SOCLE_RING_FLIP);
+		assert_int_equal(ept_lookup(&side[large].ept, large ? ROOMS : FRAMES, &leaf), 0);
+		assert_int_equal(leaf.size, PAGE_SIZE_2M);
+		fake_on_charge = pay;
+		b_paid = 0;
+		tick = 100;
+		shim_fail_after = 0;
+		send(a, 100, FRAMES, SOCLE_RING_FLIP);
+		shim_fail_after = -1;
+		tick = 0;
+		fake_on_charge = NULL;
+		assert_int_equal(both_answered(a, b, 100), 0);
+		assert_int_equal(b_paid, large ? 100 : 0);
+		sides_destroy();
+	}
+}
+
 /* VMs with memory that is used without pins. */
 static void lent(void **state)
 {
@@ -361,7 +418,7 @@ static void while_another_pins(void **state)
 	writing = true;
 	pthread_create(&thread, NULL, writer, NULL);
 	while (__atomic_load_n(&writing, __ATOMIC_ACQUIRE)) {
-		struct gmem_page p = {&a->mem, FRAMES, NULL}, q = {&b->mem, ROOMS, NULL};
+		struct gmem_page p = {.mem = &a->mem, .gpa = FRAMES}, q = {.mem = &b->mem, .gpa = ROOMS};
 		void *host;
 
 		assert_int_equal(gmem_pin(&a->mem, &tlb[0], FRAMES, PAGE_SIZE, true, &host), 0);
@@ -392,6 +449,8 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(pinned, setup, teardown),
 	    cmocka_unit_test_setup_teardown(refused_buffers, setup, teardown),
 	    cmocka_unit_test_setup_teardown(paid_for_nothing, setup, teardown),
+	    cmocka_unit_test_setup_teardown(from_a_read_only_page, setup, teardown),
+	    cmocka_unit_test(no_table),
 	    cmocka_unit_test_setup_teardown(lent, setup, teardown),
 	    cmocka_unit_test_setup_teardown(closing, setup, teardown),
 	    cmocka_unit_test(destroyed),

@@ -16,7 +16,7 @@
 /* As two interfaces that exchange a page for a page. */
 static int exchange(gpa_t x, gpa_t y)
 {
-	struct gmem_page p = {&guest_ram, x, NULL}, q = {&guest_ram, y, NULL};
+	struct gmem_page p = {.mem = &guest_ram, .gpa = x}, q = {.mem = &guest_ram, .gpa = y};
 	struct gmem_tlb tlb;
 	void *host[2];
 	int rc;
