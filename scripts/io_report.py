@@ -78,9 +78,12 @@ def time_chart(rows):
 
 
 def cost_chart(rows, cost):
-    """A bar for each way: the guest's instructions, the hypervisor's, and what the exits take by the model."""
-    return chart([(r.way, [(r.guest, GUEST), (r.hypervisor, HYPERVISOR), (r.exits * cost, EXITS)],
-                   r.stat(lambda run: run.cycles(cost))) for r in rows])
+    """A bar for each way: the guest's instructions, the hypervisor's, and what the exits take by the model. Means, which
+    together are the mean that the text says; medians are not."""
+    def parts(r):
+        return [(r.stat(lambda run: run.guest).mean, GUEST), (r.stat(lambda run: run.hypervisor).mean, HYPERVISOR),
+                (r.stat(lambda run: run.exits).mean * cost, EXITS)]
+    return chart([(r.way, parts(r), r.stat(lambda run: run.cycles(cost))) for r in rows])
 
 
 # ---- tables ----
@@ -218,7 +221,8 @@ def columns(r, costs, setting):
         known.update(of("instructions", r.stat(lambda run: run.total)))
         known.update({"guest": fixed(r.guest), "hypervisor": fixed(r.hypervisor)})
     known.update({"exits": fixed(r.exits), "interrupts": fixed(r.interrupts), "bytes copied": fixed(r.copied)})
-    known.update(("cycles, " + name, figure("%.0f" % r.cycles(cost), setting)) for name, cost in costs.items())
+    cycles = {name: r.stat(lambda run, cost=cost: run.cycles(cost)).median for name, cost in costs.items()}
+    known.update(("cycles, " + name, figure("%.0f" % median, setting)) for name, median in cycles.items())
     return known
 
 
@@ -227,8 +231,9 @@ def plain(r, setting):
     row = dataclasses.asdict(dataclasses.replace(r, runs=[]))
     row["runs"] = [plain(run, setting) for run in r.runs]
     if setting.time:
-        row.update(dict.fromkeys(("total", "guest", "hypervisor")), ns=r.ns(), mib_s=r.mib_s())
+        row.update(dict.fromkeys(("total", "guest", "hypervisor")))
         for name, stat in (("ns", r.stat(type(r).ns)), ("mib_s", r.stat(type(r).mib_s))):
+            row[name] = stat and stat.median
             row[name + "_of_runs"] = stat and dataclasses.asdict(stat)
     else:
         row["total_of_runs"] = dataclasses.asdict(r.stat(lambda run: run.total))

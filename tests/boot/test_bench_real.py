@@ -2,6 +2,7 @@
 """bench-io --real: repetitions, confidence intervals, time (M27), and that it never pretends. What KVM would measure is measured in
 Bochs here, by the same code, and is said to be."""
 import csv
+import dataclasses
 import glob
 import json
 import os
@@ -49,10 +50,10 @@ def test_intervals():
     assert stat([]) is None and stat([None, None]) is None
 
 
-def repetitions(mhz=(999, 1000, 1001)):
-    """Three of them, by clocks that are not quite the same."""
+def repetitions(mhz=(999, 1000, 1001), slower=(1, 1.2, 1.1)):
+    """Three of them, by clocks that are not quite the same. The middle one of the times is not that by the middle clock."""
     every = counted.rows() + net_rows(NET_WAYS[0], counted.NETS)
-    return [clocked(every, SAID % n) for n in mhz]
+    return [[dataclasses.replace(r, elapsed=r.elapsed * factor) for r in clocked(every, SAID % n)] for n, factor in zip(mhz, slower)]
 
 
 def test_the_clock_of_a_boot():
@@ -72,7 +73,9 @@ def test_repetitions_become_one():
     one = merged(runs)
     assert [r.key() for r in one] == [r.key() for r in runs[0]]
     assert one[0].khz == 1000500 and [r.khz for r in one[0].runs] == [999500, 1000500, 1001500]
-    assert one[0].stat(type(one[0]).ns).median == one[0].ns() and one[0].reasons == runs[0][0].reasons
+    ns = [r.ns() for r in one[0].runs]
+    assert ns[0] < ns[2] < ns[1] and one[0].stat(type(one[0]).ns).median == ns[2] and one[0].reasons == runs[0][0].reasons
+    assert one[0].ns() != pytest.approx(ns[2], rel=1e-4)     # medians of both, of no run
     assert len(one[-1].runs) == 2
     alone = merged(runs[:1])
     assert alone == runs[0] and not alone[0].runs
@@ -100,6 +103,11 @@ def test_report_of_time(tmp_path):
     assert row["total"] is row["guest"] is row["hypervisor"] is None and row["exits"] == 2
     assert [run["total"] for run in row["runs"]] == [None] * 3
     assert row["ns_of_runs"]["half"] > 0 and row["ns_of_runs"]["count"] == 3
+    for row in found["rows"]:
+        for name in ("ns", "mib_s"):
+            values = [run[name] for run in row["runs"]]
+            assert row[name] == (None if None in values else sorted(values)[1])
+            assert (row[name + "_of_runs"] or {"median": None})["median"] == row[name]
     assert table[0]["instructions"] == table[0]["cycles, nested"] == NOT_HERE and table[0]["repetitions"] == "3"
     low, high = (float(table[0]["ns, mean"]) + sign * float(table[0]["ns, +- 95 %"]) for sign in (-1, 1))
     assert low < float(table[0]["ns"]) < high and float(table[0]["MiB/s, +- 95 %"]) > 0
@@ -129,6 +137,33 @@ def test_instructions_repeat_too(tmp_path):
     assert float(table[0]["instructions"]) == 18000 and float(table[0]["instructions, mean"]) == 18010
     assert float(table[0]["instructions, +- 95 %"]) == pytest.approx(4.3027 * 10, rel=1e-3)
     assert found["clock"] == "instructions" and "ns" not in table[0]
+
+
+BAR = re.compile(r'<rect x="([\d.]+)" y="(\d+)" width="([\d.]+)"')
+INTERVAL = re.compile(r'class="interval" d="M([\d.]+) (\d+)H([\d.]+)M')
+
+
+def ends_of(chart):
+    """{line: where its last part ends} and {line: the middle of its interval}."""
+    bars = {int(y) - 2: float(x) + float(width) for x, y, width in BAR.findall(chart)}
+    return bars, {int(y) - 10: (float(low) + float(high)) / 2 for low, y, high in INTERVAL.findall(chart)}
+
+
+def test_bars_end_at_their_means(tmp_path):
+    """The guest's part varies in one repetition, the hypervisor's and the exits in another: medians do not add up."""
+    every = repetitions()
+    every[0] = [dataclasses.replace(r, total=r.total + 3000, guest=r.guest + 3000) for r in every[0]]
+    every[1] = [dataclasses.replace(r, total=r.total + 6000, hypervisor=r.hypervisor + 6000, exits=r.exits + 5) for r in every[1]]
+    rows = merged(every)
+    assert all(r.guest + r.hypervisor != r.total for r in rows)
+    for r in rows:
+        assert r.stat(lambda run: run.guest).mean + r.stat(lambda run: run.hypervisor).mean == pytest.approx(r.stat(lambda run: run.total).mean)
+    for chart in (io_report.time_chart(rows), *(io_report.cost_chart(rows, cost) for cost in COSTS.values())):
+        bars, intervals = ends_of(chart)
+        assert len(bars) == len(rows) and bars == pytest.approx(intervals, abs=0.21)   # four figures of one place
+    table = report(tmp_path, Setting("Bochs", 3), every)[2]
+    cycles = sorted(run.cycles(COSTS["nested"]) for run in rows[0].runs)
+    assert float(table[0]["cycles, nested"]) == cycles[1]
 
 
 def test_terminal():
