@@ -199,13 +199,21 @@ def test_real_is_refused(tmp_path):
     assert done.returncode == 2 and done.stderr.startswith("run: -e kvm: ")
 
 
-def test_arguments():
+def test_arguments(capsys):
     bench = counted.program()
     assert bench.names_in(["disks", "virtio,", "split"]) == ["disks", "virtio, split"]
     assert bench.names_in(["virtio, split, bare guest", "linux"]) == ["virtio, split, bare guest", "linux"]
     for words, what in ((["--repeat", "0"], "expected 1 or more"), (["--emulator", "kvm"], "only with --real"), (["disk"], '"disk": ')):
         done = subprocess.run([BENCH, *words], stderr=subprocess.PIPE, text=True, check=False)
         assert done.returncode == 2 and what in done.stderr
+    for words in (["--real", "--nested", "0"], ["--real", "--emulator", "bochs", "--bare-metal", "2000"]):
+        with pytest.raises(SystemExit, match="2"):
+            bench.parse(words)
+        assert "--bare-metal, --nested: not with --real" in capsys.readouterr().err
+    known = {name: MODELS[name][0] for name in COSTS}
+    assert bench.parse([]).costs == bench.parse(["--real"]).costs == known
+    assert bench.parse(["--nested", "0"]).costs == dict(known, nested=0)
+    assert bench.parse(["--bare-metal", "7", "--nested", "70"]).costs == {"bare metal": 7, "nested": 70}
 
 
 # ---- whole runs ----
