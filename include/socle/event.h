@@ -38,8 +38,9 @@ struct socle_event_page {
 	} vcpu[SOCLE_EVENT_VCPUS];
 };
 
-/* Calls of the group fail with SOCLE_ENXIO before the first SOCLE_CALL_EVENT_SETUP, and with SOCLE_EINVAL for
- * a number that is no event's. "In use" means allocated or bound, and not closed. */
+/* All but the first two calls of the group fail with SOCLE_ENXIO before the first SOCLE_CALL_EVENT_SETUP;
+ * those that are given an event, with SOCLE_EINVAL for a number that is none's. "In use" means allocated or
+ * bound, and not closed. */
 
 /* The number of the calling VM, positive. It gets another one when it starts again. Always works. */
 #define SOCLE_CALL_VM_ID 24

@@ -138,6 +138,7 @@ static void before_setup(void **state)
 	for (unsigned f = 0; f < ARRAY_SIZE(all); f++)
 		assert_int_equal(call(2, all[f], 1, 1), SOCLE_ENXIO);
 	assert_int_equal(call(2, call_vm_id, 0, 0), 7);
+	assert_int_equal(call(2, call_event_setup, PAGE, 31), SOCLE_EINVAL);
 	/* It may be named, but has nothing to bind to. */
 	assert_true(call(0, call_event_alloc, 7, 0) > 0);
 	assert_int_equal(call(0, call_event_bind, 7, 1), SOCLE_ENOENT);
