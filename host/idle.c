@@ -11,7 +11,8 @@
 
 /* Bochs 2.7: MONITOR makes other CPUs forget the translation of the linear address that equals the physical
  * one watched. By the true one, while their TLB has it, they write without waking anybody. A CPU that runs
- * guests has it seldom, since each exit empties the TLB; one that polls always. */
+ * guests has it seldom, since each exit empties the TLB; one that polls always. And where the CPU's own TLB
+ * has it, MONITOR now and then watches what was looked up last instead. So both forget it before. */
 #define REVISION_BOCHS 0x2bu
 
 static bool forgets; /* the same on all CPUs */
@@ -56,6 +57,7 @@ void cpu_wake_up(void)
 
 static void wait_by_mwait(struct cpu *c)
 {
+	idle_before_mark(c); /* its own */
 	monitor(&c->kicked);
 	if (!cpu_kicked())
 		mwait(0, 1);

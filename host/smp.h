@@ -8,7 +8,7 @@
 void cpu_serve_kick(void);
 /* On each CPU, before it first waits: how it does. */
 void idle_init_cpu(void);
-/* By who is about to write another CPU's mark. */
+/* By who is about to write another CPU's mark, or to watch its own. */
 struct cpu;
 void idle_before_mark(const struct cpu *c);
 /* True when something had been typed. */

@@ -40,6 +40,7 @@ u32 (*fake_in)(u16 port, unsigned size);
 void (*fake_out)(u16 port, unsigned size, u32 value);
 unsigned fake_halts;
 u64 fake_forgotten;
+u64 fake_watched;
 
 /* A multiplicative sequence of full period: no two words in a row are equal. */
 static bool random_words(bool seed, u64 *word)

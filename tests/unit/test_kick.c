@@ -172,7 +172,8 @@ static struct cpuid_regs with_vmx(u32 leaf, u32 subleaf)
 	return (struct cpuid_regs){.eax = leaf ? 0 : CPUID_LEAF_MWAIT, .ecx = leaf == 1 ? CPUID1_ECX_VMX : 3};
 }
 
-/* Bochs wakes who watches a word only if the writer's TLB does not have it. */
+/* Bochs wakes who watches a word only if the writer's TLB does not have it, and watches the right one only if
+ * the watcher's TLB has it not, either. */
 static void one_that_bochs_lets_sleep(void **state)
 {
 	(void)state;
@@ -185,6 +186,12 @@ static void one_that_bochs_lets_sleep(void **state)
 	idle_init_cpu();
 	cpu_kick(1);
 	assert_int_equal(fake_forgotten, (u64)&cpus[1].kicked);
+	fake_forgotten = fake_watched = 0;
+	cpus[0].mwait = true;
+	cpu_doze();
+	cpu_idle_wait();
+	assert_int_equal(fake_forgotten, (u64)&cpus[0].kicked);
+	assert_int_equal(fake_watched, (u64)&cpus[0].kicked);
 	fake_msr_read = NULL;
 	idle_init_cpu();
 	fake_cpuid = NULL;

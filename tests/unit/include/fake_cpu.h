@@ -41,3 +41,4 @@ extern bool (*fake_random)(bool seed, u64 *word);
 
 extern unsigned fake_halts; /* by sti_hlt_cli() */
 extern u64 fake_forgotten;  /* by invlpg(), the last one */
+extern u64 fake_watched;    /* by monitor() */

@@ -33,6 +33,8 @@
 #define write_dr6 real_write_dr6
 #define sti_hlt_cli real_sti_hlt_cli
 #define invlpg real_invlpg
+#define monitor real_monitor
+#define mwait real_mwait
 #define inb real_inb
 #define inw real_inw
 #define inl real_inl
@@ -73,6 +75,8 @@
 #undef write_dr6
 #undef sti_hlt_cli
 #undef invlpg
+#undef monitor
+#undef mwait
 
 static inline u64 rdmsr(u32 msr)
 {
@@ -88,6 +92,16 @@ static inline void wrmsr(u32 msr, u64 value)
 static inline void invlpg(u64 va)
 {
 	fake_forgotten = va;
+}
+
+static inline void monitor(const volatile void *address)
+{
+	fake_watched = (u64)address;
+}
+
+static inline void mwait(u32 hint, u32 extensions)
+{
+	(void)hint, (void)extensions;
 }
 
 static inline bool rdrand(u64 *word)
