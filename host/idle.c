@@ -13,8 +13,6 @@
  * one watched. By the true one, while their TLB has it, they write without waking anybody. A CPU that runs
  * guests has it seldom, since each exit empties the TLB; one that polls always. And where the CPU's own TLB
  * has it, MONITOR now and then watches what was looked up last instead. So both forget it before. */
-#define REVISION_BOCHS 0x2bu
-
 static bool forgets; /* the same on all CPUs */
 
 void idle_init_cpu(void)
@@ -25,7 +23,7 @@ void idle_init_cpu(void)
 
 	this_cpu()->mwait = (extensions & MWAIT_ENUMERATED) && (extensions & MWAIT_BREAKS);
 	if (cpuid(CPUID_LEAF_FEATURES, 0).ecx & CPUID1_ECX_VMX)
-		forgets = (rdmsr(MSR_VMX_BASIC) & 0x7fffffff) == REVISION_BOCHS;
+		forgets = (rdmsr(MSR_VMX_BASIC) & 0x7fffffff) == VMX_REVISION_BOCHS;
 }
 
 void idle_before_mark(const struct cpu *c)

@@ -7,8 +7,6 @@
 #include "x86_ops.h"
 
 #define VMX_BASIC_TRUE_CONTROLS BIT(55)
-/* The VMCS revision identifier by which Bochs is known; no processor has it. */
-#define REVISION_BOCHS 0x2bu
 #define VMX_BASIC_WB(basic) ((((basic) >> 50) & 0xf) == MEMTYPE_WB)
 #define EPT_CAP_WALK4 BIT(6)
 #define EPT_CAP_WB BIT(14)
@@ -103,7 +101,7 @@ int vmx_probe(struct vmx_caps *caps, const struct vmx_wishes *wishes, char *why,
 	bool true_controls = basic & VMX_BASIC_TRUE_CONTROLS;
 	memset(caps, 0, sizeof(*caps));
 	caps->revision = (u32)basic & 0x7fffffff;
-	caps->vid_errata = caps->revision == REVISION_BOCHS;
+	caps->vid_errata = caps->revision == VMX_REVISION_BOCHS;
 	if (!VMX_BASIC_WB(basic)) {
 		snprintf(why, why_size, "VT-x wants VMCS pages that are not write-back");
 		return ERR_NOTSUP;

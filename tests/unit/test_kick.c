@@ -163,7 +163,7 @@ static void one_that_is_about_to_halt(void **state)
 
 static u64 bochs(u32 msr)
 {
-	return msr == MSR_VMX_BASIC ? 0x2b : 0;
+	return msr == MSR_VMX_BASIC ? VMX_REVISION_BOCHS : 0;
 }
 
 static struct cpuid_regs with_vmx(u32 leaf, u32 subleaf)

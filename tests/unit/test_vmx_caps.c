@@ -94,7 +94,7 @@ static void test_bochs(void **state)
 {
 	struct vmx_wishes insist = all;
 	(void)state;
-	VMX_MSR(MSR_VMX_BASIC) = REVISION_BOCHS | (u64)6 << 50 | VMX_BASIC_TRUE_CONTROLS;
+	VMX_MSR(MSR_VMX_BASIC) = VMX_REVISION_BOCHS | (u64)6 << 50 | VMX_BASIC_TRUE_CONTROLS;
 	assert_int_equal(probe(&all), 0);
 	assert_true(caps.vid_errata && !caps.vid && caps.tpr_shadow);
 	assert_int_equal(caps.proc2 & (PROC2_VID | PROC2_APIC_REGISTER), 0);
