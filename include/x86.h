@@ -248,8 +248,7 @@
 #define MSR_PEBS_ENABLE 0x3f1
 #define MSR_MC0_CTL 0x400 /* four registers for each bank */
 #define MSR_VMX_BASIC 0x480
-/* The VMCS revision identifier by which Bochs is known; no processor has it. */
-#define VMX_REVISION_BOCHS 0x2bu
+#define VMX_REVISION_BOCHS 0x2bu /* of the VMCS; no processor has it */
 #define MSR_VMX_PINBASED_CTLS 0x481
 #define MSR_VMX_PROCBASED_CTLS 0x482
 #define MSR_VMX_EXIT_CTLS 0x483
